@@ -1,0 +1,28 @@
+/** Reads `settings.ini`, nbdev's file: the one place for the project's names and paths. */
+import * as fs from 'fs'
+import * as path from 'path'
+
+/** The folder of the nearest `settings.ini`, at `from` or above it. */
+export function projectRoot(from = process.cwd()): string {
+  for (let dir = path.resolve(from); ; dir = path.dirname(dir)) {
+    if (fs.existsSync(path.join(dir, 'settings.ini'))) return dir
+    if (dir === path.dirname(dir)) throw new Error(`no settings.ini in ${from} or above it`)
+  }
+}
+
+/** `key = value` lines of an ini text; an indented line goes on with the value before it. */
+export function parseSettings(text: string): Record<string, string> {
+  const found: Record<string, string> = {}
+  let key = ''
+  for (const line of text.split(/\r?\n/)) {
+    const pair = /^([\w.-]+)\s*[=:]\s*(.*?)\s*$/.exec(line)
+    if (pair) found[key = pair[1]] = pair[2]
+    else if (key && /^\s+[^\s#;]/.test(line)) found[key] = `${found[key]}\n${line.trim()}`.trim()
+  }
+  return found
+}
+
+/** The settings of the project at `root`. */
+export function settings(root = projectRoot()): Record<string, string> {
+  return parseSettings(fs.readFileSync(path.join(root, 'settings.ini'), 'utf8'))
+}
