@@ -83,15 +83,15 @@ const libraries = dir => readdirSync(dir).filter(name => /^libtensorflow_(cc|fra
 async function buildBinding() {
   const compiler = [process.env.CXX, 'c++', 'g++', 'clang++'].find(name => name && succeeds(name, ['--version']))
   if (!compiler) throw new Missing('no C++ compiler was found (on Debian: apt-get install g++): without it TensorFlow cannot be used, and the course computes on WebAssembly')
-  const dir = library(), made = at('.cache/tfjs_binding.node'), mac = process.platform === 'darwin'
+  const dir = library(), made = join(dirname(binding), 'new.node'), mac = process.platform === 'darwin'
+  mkdirSync(dirname(binding), { recursive: true })
   const up = '../../../../../' + dir.slice(root.length + 1)
   await run(compiler, ['-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8', `-I${at('node_modules/node-api-headers/include')}`,
     `-I${join(dir, 'include')}`, ...['tfjs_backend.cc', 'tfjs_binding.cc'].map(name => join(tfjs, 'binding', name)), '-o', made,
     ...libraries(dir).map(name => join(dir, name)), `-Wl,-rpath,${mac ? '@loader_path' : '$ORIGIN'}/${up}`, ...(mac ? ['-undefined', 'dynamic_lookup'] : [])])
-  mkdirSync(dirname(binding), { recursive: true })
+  try { await run(process.execPath, ['-e', 'require(process.argv[1])', made]) }
+  catch (error) { throw new Missing(`TensorFlow does not load here (${error.message}), and the course computes on WebAssembly`) }
   renameSync(made, binding)
-  try { await run(process.execPath, ['-e', 'require(process.argv[1])', binding]) }
-  catch (error) { rmSync(binding); throw new Missing(`TensorFlow does not load here (${error.message}), and the course computes on WebAssembly`) }
 }
 
 /** Kernelspec and lab settings, as [path, text]; `{resource_dir}` keeps the spec valid when the folder moves. */
