@@ -105,7 +105,8 @@ export function writeNotebook(file: string, nb: Notebook): void {
   writeAtomic(file, formatNotebook(nb))
 }
 
-function parseJson(text: string, name: string): Json {
+/** The JSON value in `text`; `name` stands in the error when it is none. */
+export function parseJson(text: string, name: string): Json {
   const conflict = text.split('\n').findIndex(o => /^<{7}( |$)/.test(o))
   if (conflict >= 0) {
     throw new Error(`${name}, line ${conflict + 1} of the file: git left a merge conflict here`)
