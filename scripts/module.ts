@@ -54,7 +54,7 @@ export function buildModules(sources: Source[], options: Options): Module[] {
     .map(([name, cells]) => layOut(name, cells, lib, docOf(mains.get(name))))
 }
 
-/** `{ "matmul.einsum": "nbs/05_matmul.ipynb#3f2a9c1b" }`: each public name and its cell, sorted. */
+/** `{ "matmul.einsum": "nbs/05_matmul.ipynb#3f2a9c1b" }`: each name and its cell, sorted. */
 export function indexOf(modules: Module[]): Record<string, string> {
   const all = modules.flatMap(m => m.cells.flatMap(o => [...o.names.keys(), ...o.reexports.keys()]
     .map(name => [`${m.name}.${name}`, `${o.notebook}#${o.id}`])))
@@ -169,7 +169,7 @@ function layOut(name: string, cells: ExportCell[], lib: string, doc: string[]): 
   const made = `// Do not edit: made by "npm run export" from ${from.join(', ')}`
   const body = lines.map(o => o.text + '\n').join('')
   const sum = sumOf(`${made} (000000000000)\n${body}`), first = `${made} (${sum})`
-  return { name, notebooks, cells: parts, lines: [{ text: first }, ...lines],
+  return { name, notebooks, cells, lines: [{ text: first }, ...lines],
     text: `${first}\n${body}` }
 }
 

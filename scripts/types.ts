@@ -34,7 +34,8 @@ export class TypeChecker {
     const file = path.join(this.root, 'tsconfig.json')
     const { config } = ts.readConfigFile(file, ts.sys.readFile)
     const { options } = ts.convertCompilerOptionsFromJson(config?.compilerOptions, this.root, file)
-    return { ...options, strict: true, noEmit: true, types: ['node'] }
+    // the library runs in Node, so a browser's names would be mistakes
+    return { lib: ['lib.es2022.d.ts'], ...options, strict: true, noEmit: true, types: ['node'] }
   }
 
   // the disk, with the new modules in the place of the old; a library's file is parsed once
