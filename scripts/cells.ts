@@ -126,34 +126,46 @@ export function exportCell(cell: CodeCell, notebook: string, found: Directive[])
   return { notebook, id: cell.id, place: at(1), lines, names, reexports, imports }
 }
 
-/** Directives and imports of a cell, as its author wrote them: what `exportCell` takes out. */
-export function cellHead(source: string): string[] {
+/** The lines of a cell above line `first`, and the imports below: what `exportCell` takes out. */
+export function cellHead(source: string, first: number): string[] {
   const tree = ts.createSourceFile('cell.ts', source, ts.ScriptTarget.ES2022)
-  const lines = source.split('\n')
-  return [...directives(source).map(o => lines[o.line - 1]),
-    ...tree.statements.filter(isImport).map(o => o.getText(tree))]
+  const late = tree.statements.filter(isImport)
+    .filter(o => lineOf(source, o.getStart(tree)) >= first)
+  return [...source.split('\n').slice(0, first - 1), ...late.map(o => o.getText(tree))]
 }
 
-/** Where `export` stands, or would stand: after a declaration's comments and decorators. */
-export function exportPosition(o: ts.Statement, tree: ts.SourceFile): number {
+/** A cell's code out of a module: `export` taken from each declaration that carries it. */
+export function withoutExport(code: string, tree: ts.SourceFile): string {
+  const found = tree.statements.flatMap(o => ts.canHaveModifiers(o) ? ts.getModifiers(o) ?? [] : [])
+    .filter(o => o.kind === ts.SyntaxKind.ExportKeyword).map(o => o.getStart(tree))
+  return found.reverse().reduce((text, pos) =>
+    text.slice(0, pos) + text.slice(pos).replace(/^export\s*/, ''), code)
+}
+
+// where `export` stands: after a declaration's comments and decorators
+function exportPosition(o: ts.Statement, tree: ts.SourceFile): number {
   const last = ts.canHaveDecorators(o) ? ts.getDecorators(o)?.at(-1) : undefined
   return last ? last.end + tree.text.slice(last.end).search(/\S/) : o.getStart(tree)
 }
 
-/** True for `import … from`, `import '…'` and `import x = require('…')`. */
-export function isImport(o: ts.Statement): o is ts.ImportDeclaration | ts.ImportEqualsDeclaration {
+// `import … from`, `import '…'` and `import x = require('…')`
+function isImport(o: ts.Statement): o is ts.ImportDeclaration | ts.ImportEqualsDeclaration {
   return ts.isImportDeclaration(o)
     || ts.isImportEqualsDeclaration(o) && ts.isExternalModuleReference(o.moduleReference)
 }
 
-/** True when the statement carries the word `export`. */
-export function isExported(o: ts.Statement): boolean {
+function isExported(o: ts.Statement): boolean {
   return ts.canHaveModifiers(o)
     && !!ts.getModifiers(o)?.some(m => m.kind === ts.SyntaxKind.ExportKeyword)
 }
 
+/** True for the statements that only a module's head has: imports, and exports of other names. */
+export function isHeadOnly(o: ts.Statement): boolean {
+  return isImport(o) || ts.isExportDeclaration(o) || ts.isExportAssignment(o)
+}
+
 function refuseExport(o: ts.Statement, place: Place) {
-  if (!isExported(o) && !ts.isExportDeclaration(o) && !ts.isExportAssignment(o)) return
+  if (!isExported(o) && (isImport(o) || !isHeadOnly(o))) return
   throw new Error(`${where(place)}: a cell carries no "export", "//| export" adds it; `
     + 'an imported name is exported again by "//| reexport name"')
 }

@@ -24,7 +24,8 @@ import * as fs from 'fs'
 import * as path from 'path'
 import { sweep, writeAtomic } from './atomic'
 import { command } from './command'
-import { Module, Source, buildModules, headNotebooks, indexOf, isUntouched } from './module'
+import { Module, Source, buildModules, headNotebooks, indexOf, indexText, isSameBody,
+  isUntouched } from './module'
 import { notebookPaths, parseJson, readNotebook } from './notebook'
 import { projectRoot, settings } from './settings'
 import { TypeChecker, typeKey } from './types'
@@ -88,8 +89,8 @@ export function changes(modules: Module[], old: Map<string, string>,
   const made = [...old].filter(([name, text]) => name.endsWith('.ts') && headNotebooks(text, lib))
   const remove = whole ? made.map(([name]) => name).filter(o => !texts.has(o)) : []
   for (const name of [...texts.keys(), ...remove]) {
-    const text = old.get(name)
-    if (text === undefined || text === texts.get(name) || isUntouched(text)) continue
+    const text = old.get(name), now = texts.get(name) ?? ''
+    if (text === undefined || isSameBody(text, now) || isUntouched(text)) continue
     throw new Error(headNotebooks(text, lib)
       ? `${lib}/${name} was edited by hand: "npm run update" takes the edits back into the `
         + 'notebook, or delete the file to drop them'
@@ -100,7 +101,7 @@ export function changes(modules: Module[], old: Map<string, string>,
     .filter(([key]) => !texts.has(`${key.split('.')[0]}.ts`))
   const symbols = [...kept, ...Object.entries(indexOf(modules))]
   const sorted = Object.fromEntries(symbols.sort(([a], [b]) => a < b ? -1 : 1))
-  texts.set('_index.json', JSON.stringify(sorted, null, 1) + '\n')
+  texts.set('_index.json', indexText(sorted))
   return { write: new Map([...texts].filter(([k, o]) => old.get(k) !== o)), remove }
 }
 

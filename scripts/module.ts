@@ -61,6 +61,11 @@ export function indexOf(modules: Module[]): Record<string, string> {
   return Object.fromEntries(all.sort(([a], [b]) => a < b ? -1 : 1))
 }
 
+/** The text of the index file: one symbol a line. */
+export function indexText(index: Record<string, string>): string {
+  return JSON.stringify(index, null, 1) + '\n'
+}
+
 /** The notebooks named in a module's first line, or nothing where `text` was not made by export. */
 export function headNotebooks(text: string, lib: string): string[] | undefined {
   return headLine.exec(text)?.[1].split(', ').map(o => path.posix.join(lib, o))
@@ -69,6 +74,11 @@ export function headNotebooks(text: string, lib: string): string[] | undefined {
 /** True when `text` still has the sum in its first line, that is: nobody wrote in it since. */
 export function isUntouched(text: string): boolean {
   return headLine.exec(text)?.[2] === sumOf(text)
+}
+
+/** True when two texts of a module differ, if at all, in the first line only. */
+export function isSameBody(a: string, b: string): boolean {
+  return a.slice(a.indexOf('\n')) === b.slice(b.indexOf('\n'))
 }
 
 /** The sum in a module's first line: which text the last export wrote. */
