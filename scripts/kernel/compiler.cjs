@@ -1,0 +1,78 @@
+// @ts-check
+// Compiles cells: TypeScript in, JavaScript or errors with their places out. It keeps no state of a notebook:
+// what earlier cells declared comes in as text and goes out as text, so that many notebooks can share it.
+const { createConverter } = require('./tslab.cjs')
+const { createModules } = require('./modules.cjs')
+const { keep } = require('./declarations.cjs')
+const { typeErrors } = require('./typeErrors.cjs')
+
+/**
+ * @typedef {object} Cell what a process needs to run a cell
+ * @property {string} code
+ * @property {string[]} maps source maps, last step first
+ * @property {boolean} isAsync
+ * @property {string[]} declared names the cell sets when it runs
+ * @property {string} [last] name of the last expression's value
+ */
+/** @typedef {{ ename: string, evalue: string, traceback: string[], line?: number }} CellError */
+/** @typedef {ReturnType<typeof createCompiler>} Compiler */
+
+// TypeScript's first statement empties all exported names; here a name keeps its old value until it has a new one.
+const EMPTIED = /^(exports\.\S+ = )+void 0;$/m
+const ASYNC = /\bfor\s+await\b/
+
+/** @param {string} code */
+function split(code) {
+  const emptied = EMPTIED.exec(code)?.[0] ?? ''
+  const imported = [...code.matchAll(/^__live__\(exports, "(.+?)"/gm)].map(m => m[1])
+  const names = [...emptied.matchAll(/exports\.(\S+) =/g)].map(m => m[1])
+  return { code: code.replace(EMPTIED, ''), declared: [...new Set([...names, ...imported])] }
+}
+
+/** @param {string} root */
+function createCompiler(root) {
+  const tslab = createConverter(root)
+
+  /**
+   * @param {string} before declarations of earlier cells
+   * @param {string} source
+   * @param {number} n the cell's number
+   * @returns {{ cell: Cell, declarations: string, error?: undefined } | { error: CellError }}
+   */
+  function compile(before, source, n) {
+    tslab.poll()
+    const r = tslab.convert(before, source)
+    if (r.diagnostics.length) return { error: typeErrors(r.diagnostics, source, n) }
+    const { code, declared } = split(r.output ?? '')
+    const isAsync = Boolean(r.hasToplevelAwait) || ASYNC.test(code)
+    const cell = { code, declared, isAsync, maps: tslab.lastMaps(), last: r.lastExpressionVar }
+    return { cell, declarations: r.declOutput ?? '' }
+  }
+
+  /** @param {string} before @param {string} source @param {number} at */
+  function inspect(before, source, at) {
+    tslab.poll()
+    const info = tslab.inspect(before, source, at)
+    return info && tslab.printQuickInfo(info)
+  }
+
+  /** @param {string} before @param {string} source @param {number} at */
+  function complete(before, source, at) {
+    tslab.poll()
+    return tslab.complete(before, source, at)
+  }
+
+  return {
+    compile, inspect, complete,
+    isComplete: tslab.isCompleteCode,
+    close: tslab.close,
+    modules: createModules(root),
+    /**
+     * Declarations after a cell that failed before it set the names in `unset`: those keep their earlier meaning.
+     * @param {string} before @param {string} after @param {string[]} unset
+     */
+    failed: (before, after, unset) => keep(after, name => !unset.includes(name)) + keep(before, name => unset.includes(name)),
+  }
+}
+
+module.exports = { createCompiler }

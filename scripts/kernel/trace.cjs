@@ -1,0 +1,70 @@
+// @ts-check
+// Stack traces that name what the learner wrote: `cell [3] line 2`, `miniai/matmul.ts:41:5`.
+const path = require('path')
+const util = require('util')
+const { SourceMap } = require('module')
+
+/** @typedef {{ maps: string[], source?: string, decoded?: SourceMap[] }} Script */
+
+/** @param {Script} script @param {number} line @param {number} column both from 1 */
+function original(script, line, column) {
+  script.decoded ??= script.maps.map(m => new SourceMap(JSON.parse(m)))
+  let at = { line: line - 1, column: column - 1 }
+  for (const map of script.decoded) {
+    const e = map.findEntry(at.line, at.column)
+    if ('originalLine' in e) at = { line: e.originalLine, column: e.originalColumn }
+  }
+  return { line: at.line + 1, column: at.column + 1 }
+}
+
+/** @param {string} text */
+const short = text => text.length > 80 ? text.slice(0, 79) + '…' : text
+
+/** @param {string} root */
+function createTrace(root) {
+  /** @type {Map<string, Script>} */
+  const scripts = new Map()
+
+  /** @param {Script} script @param {string} file @param {number} line @param {number} column */
+  function place(script, file, line, column) {
+    const at = original(script, line, column)
+    if (script.source === undefined) return `${path.relative(root, file)}:${at.line}:${at.column}`
+    const n = at.line - 1 // tslab puts one line before a cell
+    return `${file} line ${n}: ${short(script.source.split('\n')[n - 1]?.trim() ?? '')}`
+  }
+
+  /** @param {NodeJS.CallSite} site */
+  function frame(site) {
+    const file = site.getFileName() ?? '', [line, column] = [site.getLineNumber() ?? 1, site.getColumnNumber() ?? 1]
+    const text = String(site).replace(/^(async )?Object\./, '$1'), script = scripts.get(file)
+    if (!script) return text.replace(root + path.sep, '')
+    return text.replace(`${file}:${line}:${column}`, () => place(script, file, line, column))
+  }
+
+  /** @param {NodeJS.CallSite} site */
+  function wanted(site) {
+    const file = site.getFileName() ?? ''
+    return !file.startsWith(__dirname) && !file.startsWith('node:')
+  }
+
+  Error.prepareStackTrace = (error, sites) => [String(error), ...sites.filter(wanted).map(s => '    at ' + frame(s))].join('\n')
+  return {
+    /** @param {string} file @param {Script} script */
+    add: (file, script) => { scripts.set(file, script) },
+  }
+}
+
+/**
+ * Anything thrown, in the form of a Jupyter error.
+ * @param {unknown} e
+ */
+function describe(e) {
+  if (!(e instanceof Error)) {
+    const text = util.inspect(e)
+    return { ename: 'Uncaught', evalue: text, traceback: [`Uncaught ${text}`] }
+  }
+  const text = e.stack === String(e) ? e.stack : util.inspect(e) // a name in brackets is all there is without a stack
+  return { ename: e.name, evalue: e.message, traceback: text.split('\n') }
+}
+
+module.exports = { createTrace, describe }
