@@ -26,21 +26,12 @@ import { sweep, writeAtomic } from './atomic'
 import { command } from './command'
 import { Module, Source, buildModules, headNotebooks, indexOf, indexText, isSameBody,
   isUntouched } from './module'
-import { notebookPaths, parseJson, readNotebook } from './notebook'
-import { projectRoot, settings } from './settings'
+import { parseJson, readNotebook } from './notebook'
+import { Project, notebookNames, openProject } from './settings'
 import { TypeChecker, typeKey } from './types'
-
-/** Where a project keeps its notebooks and its library, both relative to `root`. */
-export interface Project { root: string, nbs: string, lib: string, flags: string[] }
 
 /** What an export does to the disk: names of files in the library's folder. */
 export interface Changes { write: Map<string, string>, remove: string[] }
-
-/** The project that `root` holds, by its settings. */
-export function openProject(root = projectRoot()): Project {
-  const { nbs_path = 'nbs', lib_path = 'miniai', tst_flags = '' } = settings(root)
-  return { root, nbs: nbs_path, lib: lib_path, flags: tst_flags.split(/\s+/).filter(Boolean) }
-}
 
 /** The modules of the library as they are on the disk: name of the file → text. */
 export function libraryTexts({ root, lib }: Project): Map<string, string> {
@@ -55,11 +46,6 @@ export function readSources({ root }: Project, names: string[]): Source[] {
   return names.map(name => ({ name, notebook: readNotebook(path.join(root, name), name) }))
 }
 
-/** The names of all notebooks of a project, in the order of their numbers. */
-export function notebookNames({ root, nbs }: Project): string[] {
-  return notebookPaths(path.join(root, nbs)).map(o => path.posix.join(nbs, path.basename(o)))
-}
-
 /** The modules of the notebooks that match one of `words` (all of them without words). */
 export function modulesOf(project: Project, words: string[] = []): Module[] {
   const { lib, flags } = project, all = notebookNames(project)
@@ -70,8 +56,7 @@ export function modulesOf(project: Project, words: string[] = []): Module[] {
     heads.set(file, from)
     if (from.length) owners.set(path.basename(file, '.ts'), from[0])
   }
-  const names = new Set(all.filter(o => words.some(w => o.includes(path.basename(w)))))
-  if (!names.size) throw new Error(`no notebook matches ${words.join(' ')}`)
+  const names = new Set(notebookNames(project, words))
   for (;;) { // a module of several notebooks wants them all
     const read = readSources(project, all.filter(o => names.has(o)))
     const modules = buildModules(read, { lib, flags, owners }), before = names.size

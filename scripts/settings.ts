@@ -1,6 +1,7 @@
 /** Reads `settings.ini`, nbdev's file: the one place for the project's names and paths. */
 import * as fs from 'fs'
 import * as path from 'path'
+import { notebookPaths } from './notebook'
 
 /** The folder of the nearest `settings.ini`, at `from` or above it. */
 export function projectRoot(from = process.cwd()): string {
@@ -25,4 +26,21 @@ export function parseSettings(text: string): Record<string, string> {
 /** The settings of the project at `root`. */
 export function settings(root = projectRoot()): Record<string, string> {
   return parseSettings(fs.readFileSync(path.join(root, 'settings.ini'), 'utf8'))
+}
+
+/** Where a project keeps its notebooks and its library, both relative to `root`. */
+export interface Project { root: string, nbs: string, lib: string, flags: string[] }
+
+/** The project that `root` holds, by its settings. */
+export function openProject(root = projectRoot()): Project {
+  const { nbs_path = 'nbs', lib_path = 'miniai', tst_flags = '' } = settings(root)
+  return { root, nbs: nbs_path, lib: lib_path, flags: tst_flags.split(/\s+/).filter(Boolean) }
+}
+
+/** The names of a project's notebooks that match one of `words`, in the order of their numbers. */
+export function notebookNames({ root, nbs }: Project, words: string[] = []): string[] {
+  const all = notebookPaths(path.join(root, nbs)).map(o => path.posix.join(nbs, path.basename(o)))
+  const found = all.filter(o => !words.length || words.some(w => o.includes(path.basename(w))))
+  if (words.length && !found.length) throw new Error(`no notebook matches ${words.join(' ')}`)
+  return found
 }

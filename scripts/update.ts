@@ -9,10 +9,11 @@ import * as path from 'path'
 import { sweep, writeAtomic } from './atomic'
 import { cellHead, isHeadOnly, lineOf, parseCode, withoutExport } from './cells'
 import { command } from './command'
-import { Project, libraryTexts, notebookNames, openProject, readSources } from './export'
+import { libraryTexts, readSources } from './export'
 import { Module, Source, buildModules, headNotebooks, headSum, indexOf, indexText, isUntouched,
   mark } from './module'
 import { cellSource, formatNotebook } from './notebook'
+import { Project, notebookNames, openProject } from './settings'
 
 /** What an update does to the disk: paths from the project's root → new texts. */
 export interface Update { notebooks: Map<string, string>, modules: Map<string, string> }
@@ -33,9 +34,11 @@ export function updates(project: Project, sources: Source[], texts: Map<string, 
   for (const o of edits) checkSame(o, rebuilt.get(o.module.name)!.text)
   const touched = new Set([...codes.keys()].map(o => o.split('#')[0]))
   const notebooks = updated.filter(o => touched.has(o.name))
-  return { notebooks: new Map(notebooks.map(o => [o.name, formatNotebook(o.notebook)])),
-    modules: new Map([...edits.map(o => [o.file, rebuilt.get(o.module.name)!.text] as const),
-      ...edits.length ? [[`${lib}/_index.json`, indexText(indexOf([...rebuilt.values()]))] as const] : []]) }
+    .map(o => [o.name, formatNotebook(o.notebook)] as const)
+  const index = indexText(indexOf([...rebuilt.values()]))
+  return { notebooks: new Map(notebooks), modules: new Map(edits.length
+    ? [...edits.map(o => [o.file, rebuilt.get(o.module.name)!.text] as const),
+      [`${lib}/_index.json`, index]] : []) }
 }
 
 /** Update a project; returns the notebooks it changed. */
@@ -114,13 +117,14 @@ function checkSame({ file, now }: Edit, text: string) {
   const exported = parts(text)
   if (exported.length < now.length) {
     const gone = now.find(o => !exported.some(e => e.key === o.key))!
-    throw new Error(`${file}, line ${gone.line}: the cell would be empty: remove it in the notebook`)
+    throw new Error(`${file}, line ${gone.line}: an empty cell: remove it in the notebook`)
   }
   for (const [i, { lines }] of exported.entries()) {
     const at = firstDifference(lines, now[i].lines)
     if (at < 0) continue
-    throw new Error(`${file}, line ${now[i].line + at + 1}: cannot go back into a cell, which would `
-      + `export ${lines[at]?.trim() ? `"${lines[at].trim()}"` : 'nothing'} here`)
+    const line = lines[at]?.trim() ? `"${lines[at].trim()}"` : 'nothing'
+    throw new Error(`${file}, line ${now[i].line + at + 1}: cannot go back into a cell: export `
+      + `would write ${line} here`)
   }
 }
 
