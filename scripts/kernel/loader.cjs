@@ -1,12 +1,13 @@
 // @ts-check
 // Loads the repository's modules from the text that the compiler sent, and loads a changed one again into the same
-// `exports`, with those that depend on it: whoever holds the module sees the new one.
+// `exports`, with those that depend on it: whoever holds the module sees the new one. Where that fails the old one stays
+// for its holders, and who imports it gets the error.
 const path = require('path')
 const vm = require('vm')
 const { createRequire } = require('module')
 
 /** @typedef {{ code: string, maps: string[] }} Source */
-/** @typedef {{ exports: any, users: Set<string>, fresh: boolean }} Loaded */
+/** @typedef {{ exports: any, users: Set<string>, fresh: boolean, error?: unknown }} Loaded */
 
 const HEAD = '(function (exports, require, module, __filename, __dirname, __async__, __live__) {\n'
 
@@ -33,16 +34,16 @@ function createLoader(root, tools, trace) {
   function evaluate(file) {
     const m = /** @type {Loaded} */ (loaded.get(file)), before = Object.getOwnPropertyDescriptors(m.exports)
     m.fresh = true
+    m.error = undefined
     empty(m.exports)
     const code = HEAD + sources.get(file)?.code + '\n})'
     try {
       vm.runInThisContext(code, { filename: file, lineOffset: -1 })(
         m.exports, requireFrom(file), m, file, path.dirname(file), tools, live)
     } catch (e) {
-      m.fresh = false
+      m.error = e
       empty(m.exports)
       Object.defineProperties(m.exports, before)
-      throw e
     }
   }
 
@@ -51,7 +52,8 @@ function createLoader(root, tools, trace) {
     if (!loaded.has(file)) loaded.set(file, { exports: {}, users: new Set(), fresh: false })
     const m = /** @type {Loaded} */ (loaded.get(file))
     m.users.add(user)
-    if (!m.fresh) evaluate(file)
+    if (!m.fresh || m.error) evaluate(file)
+    if (m.error) throw m.error
     return m.exports
   }
 
@@ -78,7 +80,9 @@ function createLoader(root, tools, trace) {
       trace.add(file, source)
       outdate(file)
     }
-    for (const [file, m] of loaded) if (!m.fresh) evaluate(file)
+    for (const [file, m] of loaded) {
+      if (!m.fresh) evaluate(file)
+    }
   }
   return { update, requireFrom }
 }

@@ -6,6 +6,7 @@ const { startProcess } = require('./process.cjs')
 /** @typedef {import('./compiler.cjs').CellError} CellError */
 /** @typedef {import('./process.cjs').Message} Message */
 /** @typedef {{ error?: CellError, unset: string[] }} Done */
+/** @typedef {ReturnType<typeof createSession>} Session */
 
 /** @param {string} reason @returns {CellError} */
 function died(reason) {

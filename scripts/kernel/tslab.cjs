@@ -29,6 +29,13 @@ function onlyProgramTimer(sys) {
   sys.clearTimeout = (/** @type {unknown} */ timer) => { if (timer !== other) clearTimeout(timer) }
 }
 
+/** tslab loses the file of a message's explanations: they go with the message. @param {unknown[]} args */
+function getPreEmitDiagnosticsOfFiles(...args) {
+  /** @type {import('typescript').Diagnostic[]} */
+  const ds = /** @type {any} */ (ts).getPreEmitDiagnosticsOfFiles(...args)
+  return ds.map(d => ({ ...d, messageText: ts.flattenDiagnosticMessageText(d.messageText, '\n') }))
+}
+
 /**
  * tslab's converter with `root` as the place of modules and types, and `poll` to look for changed files.
  * @param {string} root
@@ -40,11 +47,12 @@ function createConverter(root) {
   Object.assign(sys, watch, { getCurrentDirectory: () => root })
   const createWatchCompilerHost = (/** @type {any[]} */ files, /** @type {any} */ options, /** @type {any} */ sys, /** @type {any[]} */ ...rest) => {
     onlyProgramTimer(sys)
-    const ours = { baseUrl: root, types: ['node'], inlineSourceMap: true }
-    return /** @type {any} */ (ts).createWatchCompilerHost(files, { ...options, ...ours }, sys, ...rest)
+    const better = { ...options, baseUrl: root, types: ['node'], inlineSourceMap: true }
+    return /** @type {any} */ (ts).createWatchCompilerHost(files, better, sys, ...rest)
   }
   const id = createRequire(require.resolve('tslab/package.json')).resolve('@tslab/typescript-for-tslab')
-  Object.assign(/** @type {any} */ (require.cache[id]), { exports: { ...ts, createWatchCompilerHost, transpileModule } })
+  const ours = { createWatchCompilerHost, transpileModule, getPreEmitDiagnosticsOfFiles }
+  Object.assign(/** @type {any} */ (require.cache[id]), { exports: { ...ts, ...ours } })
   const { createConverter, isCompleteCode } = require('tslab/dist/converter')
   const { printQuickInfo } = require('tslab/dist/inspect')
   return { ...createConverter(), isCompleteCode, printQuickInfo, poll: watch.poll, lastMaps: () => maps }

@@ -5,26 +5,16 @@
 
 /** @param {Diagnostic} d @param {string[]} lines @param {number} n */
 function report(d, lines, n) {
-  const { line, character } = d.start
-  if (d.fileName) return [`${d.fileName}:${line + 1}:${character + 1} - ${d.messageText} (TS${d.code})`]
+  const { line, character } = d.start, text = `${line + 1}:${character + 1} - ${d.messageText} (TS${d.code})`.split('\n')
+  if (d.fileName) return [`${d.fileName}:${text[0]}`, ...text.slice(1)]
   const source = lines[line] ?? ''
   const end = d.end.line === line ? d.end.character : source.length
   const mark = ' '.repeat(character) + '~'.repeat(Math.max(1, end - character))
-  return [`cell [${n}] line ${line + 1}:${character + 1} - ${d.messageText} (TS${d.code})`, `    ${source}`, `    ${mark}`]
+  return [`cell [${n}] line ${text[0]}`, ...text.slice(1), `    ${source}`, `    ${mark}`]
 }
 
-/**
- * A message's explanations follow it, at the same place: they are indented under it.
- * @param {Diagnostic[]} ds @param {string} source @param {number} n
- */
-function traceback(ds, source, n) {
-  const lines = source.split('\n')
-  return ds.flatMap((d, i) => {
-    const before = ds[i - 1]
-    const explains = before && before.start.offset === d.start.offset && before.end.offset === d.end.offset
-    return explains ? [`    ${d.messageText}`] : report(d, lines, n)
-  })
-}
+/** tslab exports each name: TypeScript then says again what is wrong with its type. @param {Diagnostic[]} ds */
+const distinct = ds => ds.filter((d, i) => !(/^4\d{3}$/.test(String(d.code)) && d.start.offset === ds[i - 1]?.start.offset))
 
 /**
  * @param {Diagnostic[]} ds @param {string} source @param {number} n
@@ -33,8 +23,9 @@ function traceback(ds, source, n) {
 function typeErrors(ds, source, n) {
   const [first] = ds
   const ename = first.code < 2000 ? 'SyntaxError' : 'TypeError'
+  const evalue = first.messageText.split('\n')[0], lines = source.split('\n')
   const line = first.fileName ? undefined : first.start.line + 1
-  return { ename, evalue: first.messageText, traceback: [`${ename}: ${first.messageText}`, ...traceback(ds, source, n)], line }
+  return { ename, evalue, traceback: [`${ename}: ${evalue}`, ...distinct(ds).flatMap(d => report(d, lines, n))], line }
 }
 
 module.exports = { typeErrors }

@@ -1,0 +1,44 @@
+// @ts-check
+// Jupyter's messages as ZeroMQ frames: routing identities, a signature, and four parts of JSON.
+// https://jupyter-client.readthedocs.io/en/stable/messaging.html
+const { createHmac, randomUUID } = require('crypto')
+
+/** @typedef {{ msg_id: string, msg_type: string, session: string, username: string, date: string, version: string }} Header */
+/** @typedef {{ identities: Buffer[], header: Header, parent: Partial<Header>, metadata: object, content: any }} Message */
+
+const DELIMITER = '<IDS|MSG>'
+
+/** @param {string} key @param {(string | Buffer)[]} parts */
+function sign(key, parts) {
+  const hash = createHmac('sha256', key)
+  for (const part of parts) hash.update(part)
+  return key && hash.digest('hex')
+}
+
+/** @param {string} key @param {Message} m */
+function encode(key, { identities, header, parent, metadata, content }) {
+  const parts = [header, parent, metadata, content].map(part => JSON.stringify(part))
+  return [...identities, DELIMITER, sign(key, parts), ...parts]
+}
+
+/** @param {string} key @param {Buffer[]} frames @returns {Message} */
+function decode(key, frames) {
+  const at = frames.findIndex(f => f.toString() === DELIMITER), parts = frames.slice(at + 2, at + 6)
+  if (at < 0 || parts.length < 4) throw new Error(`a Jupyter message has a delimiter and four parts, got ${frames.length} frames`)
+  if (sign(key, parts) !== frames[at + 1].toString()) throw new Error('a Jupyter message with a wrong signature was refused')
+  const [header, parent, metadata, content] = parts.map(p => JSON.parse(p.toString()))
+  return { identities: frames.slice(0, at), header, parent, metadata, content }
+}
+
+/**
+ * A message of `type` that answers `to`, or begins a talk.
+ * @param {string} type @param {object} content @param {Partial<Message>} [to]
+ * @returns {Message}
+ */
+function message(type, content, to = {}) {
+  const { session = randomUUID(), username = 'miniai' } = to.header ?? {}
+  const header = { msg_id: randomUUID(), msg_type: type, session, username, date: new Date().toISOString(), version: '5.3' }
+  return { identities: to.identities ?? [], header, parent: to.header ?? {}, metadata: {}, content }
+}
+
+module.exports = { encode, decode, message }
