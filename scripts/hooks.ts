@@ -24,7 +24,7 @@ export function installHooks(root: string): void {
   }
   git('config', 'filter.notebook.clean', 'node -r ./scripts/load.cjs scripts/clean.ts -')
   if (hasNbdime) {
-    git('config', 'diff.jupyternotebook.command', `${bin}/git-nbdiffdriver diff`)
+    git('config', 'diff.jupyternotebook.command', `${bin}/git-nbdiffdriver diff -M -D`)
     git('config', 'merge.jupyternotebook.name', 'nbdime')
     git('config', 'merge.jupyternotebook.driver', `${bin}/git-nbmergedriver merge %O %A %B %L %P`)
   }

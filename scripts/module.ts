@@ -24,7 +24,8 @@ export interface Options {
   owners?: Map<string, string>
 }
 
-interface Read { name: string, notebook: Notebook, cells: ReadCell[], main?: string }
+interface Read { name: string, notebook: Notebook, cells: ReadCell[], main?: Main }
+interface Main { value: string, place: Place }
 interface ReadCell { cell: CodeCell, found: Directive[], module?: string }
 type Plan = Map<string, ExportCell[]>
 
@@ -49,9 +50,9 @@ export function buildModules(sources: Source[], options: Options): Module[] {
   const first = new Map([...owners, ...[...plan].map(([k, o]) => [k, o[0].notebook] as const)])
   for (const o of read) checkOrder(o, lib, first)
   checkCircles(plan, lib)
-  const mains = new Map(read.flatMap(o => o.main ? [[o.main, o.notebook]] : []))
+  const mains = mainNotebooks(read, lib)
   return [...plan].sort(([a], [b]) => a < b ? -1 : 1)
-    .map(([name, cells]) => layOut(name, cells, lib, docOf(mains.get(name))))
+    .map(([name, cells]) => layOut(name, cells, lib, docOf(mains.get(name)?.notebook)))
 }
 
 /** `{ "matmul.einsum": "nbs/05_matmul.ipynb#3f2a9c1b" }`: each name and its cell, sorted. */
@@ -92,15 +93,15 @@ function sumOf(text: string) {
 function readSource({ name, notebook }: Source, flags: string[]): Read {
   const cells: ReadCell[] = codeCells(notebook).map(cell =>
     ({ cell, found: checkedDirectives(cell, name, flags) }))
-  const mains = cells.flatMap(o => o.found.filter(d => d.name === 'default_exp')
+  const mains: Main[] = cells.flatMap(o => o.found.filter(d => d.name === 'default_exp')
     .map(d => ({ value: d.value, place: { notebook: name, cell: o.cell.number, line: d.line } })))
   if (mains.length > 1) throw new Error(`${where(mains[1].place)}: a second "//| default_exp"`)
-  const main = mains[0]?.value, seen = new Set<string>()
+  const main = mains[0], seen = new Set<string>()
   for (const o of cells) {
     const directive = exportDirective(o.found)
     if (!directive) continue
     const place = where({ notebook: name, cell: o.cell.number, line: directive.line })
-    o.module = directive.value || main
+    o.module = directive.value || main?.value
     if (!o.module) throw new Error(`${place}: no module: no cell says "//| default_exp name"`)
     if (!/^[\w-]+$/.test(o.cell.id) || seen.has(o.cell.id)) {
       throw new Error(`${place}: the cell has no id of its own: run npm run clean`)
@@ -121,6 +122,17 @@ function checkCell({ imports, lines }: ExportCell, lib: string, module: string) 
   }
   const marked = lines.find(o => mark.test(o.text))
   if (marked) throw new Error(`${where(marked.place!)}: a line like the exporter's own marks`)
+}
+
+function mainNotebooks(read: Read[], lib: string) {
+  const mains = new Map<string, Read>()
+  for (const o of read) {
+    if (!o.main) continue
+    const { value, place } = o.main, before = mains.get(value)
+    if (before) throw new Error(`${where(place)}: ${before.name} makes ${lib}/${value} already`)
+    mains.set(value, o)
+  }
+  return mains
 }
 
 // a notebook imports what an earlier one, or itself, exports

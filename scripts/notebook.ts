@@ -112,10 +112,28 @@ export function parseJson(text: string, name: string): Json {
     throw new Error(`${name}, line ${conflict + 1} of the file: git left a merge conflict here`)
   }
   try { return JSON.parse(text.replace(/^\uFEFF/, '')) } catch (e) {
-    const message = (e as Error).message
-    const at = Number(/at position (\d+)/.exec(message)?.[1] ?? text.length)
-    const line = text.slice(0, at).split('\n').length
-    throw new Error(`${name}, line ${line} of the file: not valid JSON (${message})`)
+    const message = (e as Error).message.replace(/, [^]* is not/, ' is not').split('\n')[0]
+    throw new Error(`${name}, line ${brokenLine(text)} of the file: not valid JSON (${message})`)
+  }
+}
+
+// the first line after which the text, cut there, is broken by more than its end (Node 20's
+// messages often have no position)
+function brokenLine(text: string) {
+  const lines = text.split('\n')
+  let [good, bad] = [0, lines.length]
+  while (bad - good > 1) {
+    const n = good + bad >> 1
+    if (isOnlyCut(lines.slice(0, n).join('\n'))) good = n
+    else bad = n
+  }
+  return bad
+}
+
+function isOnlyCut(text: string) {
+  try { return Boolean(JSON.parse(text)) } catch (e) {
+    const { message } = e as Error, at = /at position (\d+)/.exec(message)?.[1]
+    return /end of JSON/.test(message) || Number(at ?? -1) >= text.trimEnd().length
   }
 }
 
