@@ -105,7 +105,8 @@ const handlers = {
     interrupt()
     setTimeout(() => finish(cell, new Interrupted()), PATIENCE)
   },
-  terminated: () => finish(current, new Interrupted()),
+  /** @param {{ frames: import('./trace.cjs').Frame[] }} m */
+  terminated: ({ frames }) => finish(current, trace.throwAt(new Interrupted(), frames)),
   end() {
     guard.unref()
     setTimeout(() => process.exit(0), PATIENCE / 4).unref()

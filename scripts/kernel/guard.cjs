@@ -2,6 +2,7 @@
 // A thread beside the one that runs cells: it hears an interrupt though a cell is busy, and the kernel's end.
 const net = require('net')
 const readline = require('readline')
+const { fileURLToPath } = require('url')
 const { Session } = require('inspector')
 const { parentPort, workerData } = require('worker_threads')
 
@@ -9,15 +10,28 @@ const port = /** @type {import('worker_threads').MessagePort} */ (parentPort)
 /** @type {NodeJS.Timeout | undefined} */
 let waiting
 
-/** Ends what the main thread executes just now, whatever it is: V8's own way, as a browser's "stop script". */
+/** Ends what the main thread executes just now, whatever it is, and tells where: V8's own way, as a browser's "stop script". */
 function terminate() {
   const session = new Session()
+  const files = new Map()
   session.connectToMainThread()
-  session.post('Runtime.terminateExecution', () => {
-    session.disconnect()
-    port.postMessage({ type: 'terminated' })
+  session.on('Debugger.scriptParsed', ({ params }) => files.set(params.scriptId, pathOf(params.url)))
+  session.once('Debugger.paused', ({ params }) => {
+    session.post('Runtime.terminateExecution')
+    session.post('Debugger.resume')
+    session.post('Debugger.disable', () => session.disconnect())
+    port.postMessage({ type: 'terminated', frames: params.callFrames.map(f => frame(f, files)) })
   })
+  session.post('Debugger.enable')
+  session.post('Debugger.pause')
 }
+
+/** @param {string} url */
+const pathOf = url => url.startsWith('file:') ? fileURLToPath(url) : url
+
+/** @param {import('inspector').Debugger.CallFrame} f @param {Map<string, string>} files */
+const frame = ({ functionName, location: { scriptId, lineNumber, columnNumber = 0 } }, files) =>
+  ({ name: functionName, file: files.get(scriptId), line: lineNumber + 1, column: columnNumber + 1 })
 
 function interrupt() {
   clearInterval(waiting)

@@ -55,9 +55,13 @@ function startProcess({ root, cwd, onMessage, onEnd }) {
   })
   readline.createInterface({ input: messages }).on('line', line => onMessage(JSON.parse(line)))
   commands.on('error', () => {}) // it ended: `exit` tells
+  const gone = new Promise(resolve => child.on('exit', (code, signal) => setTimeout(() => { // its last words come first
+    onEnd(reason(code, signal, said))
+    resolve(undefined)
+  }, 50)))
   child.on('error', e => onEnd(e.message))
-  child.on('exit', (code, signal) => setTimeout(() => onEnd(reason(code, signal, said)), 50)) // its last words come first
   return {
+    gone,
     /** @param {Message} message */
     send: message => { commands.write(JSON.stringify(message) + '\n') },
     kill: () => { child.kill('SIGKILL') },

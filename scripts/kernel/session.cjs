@@ -85,8 +85,12 @@ function createSession({ compiler, root, cwd, onOutput }) {
     inspect: (source, at) => compiler.inspect(declarations, source, at),
     /** @param {string} source @param {number} at */
     complete: (source, at) => compiler.complete(declarations, source, at),
-    /** Let what is left of the cells' work end, shortly. */
-    end: () => { ended = true; child.send({ type: 'end' }) },
+    /** Let what is left of the cells' work end, shortly; resolves when the process is gone. */
+    end() {
+      ended = true
+      child.send({ type: 'end' })
+      return child.gone
+    },
     kill: () => { ended = true; child.kill() },
   }
 }

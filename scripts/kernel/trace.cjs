@@ -6,6 +6,8 @@ const { SourceMap } = require('module')
 
 /** @typedef {{ maps: string[], source?: string, decoded?: SourceMap[] }} Script */
 
+/** @typedef {{ name: string, file: string, line: number, column: number }} Frame */
+
 /** @param {Script} script @param {number} line @param {number} column both from 1 */
 function original(script, line, column) {
   script.decoded ??= script.maps.map(m => new SourceMap(JSON.parse(m)))
@@ -51,6 +53,15 @@ function createTrace(root) {
   return {
     /** @param {string} file @param {Script} script */
     add: (file, script) => { scripts.set(file, script) },
+    /** `error` as if thrown where a debugger found the frames. @param {Error} error @param {Frame[]} frames */
+    throwAt(error, frames) {
+      const places = frames.flatMap(({ name, file, line, column }) => {
+        const script = scripts.get(file)
+        return script ? [`    at ${name} (${place(script, file, line, column)})`.replace(/ {2}\((.*)\)$/, ' $1')] : []
+      })
+      error.stack = [String(error), ...places].join('\n')
+      return error
+    },
   }
 }
 
