@@ -15,12 +15,13 @@ export function writeAtomic(file: string, data: string | Uint8Array): void {
   fs.renameSync(temp, file)
 }
 
-/** Remove the temporary files that killed processes left in `folder`. */
+/** Remove what killed processes left in `folder`: temporary files and folders `.name.pid.part`. */
 export function sweep(folder: string): void {
   if (!fs.existsSync(folder)) return
   for (const name of fs.readdirSync(folder)) {
     const pid = Number(tempName.exec(name)?.[1] ?? process.pid)
-    if (pid !== process.pid && !isAlive(pid)) fs.rmSync(path.join(folder, name), { force: true })
+    if (pid === process.pid || isAlive(pid)) continue
+    fs.rmSync(path.join(folder, name), { recursive: true, force: true })
   }
 }
 

@@ -28,7 +28,7 @@ import { Module, Source, buildModules, headNotebooks, indexOf, indexText, isSame
   isUntouched } from './module'
 import { parseJson, readNotebook } from './notebook'
 import { Project, notebookNames, openProject } from './settings'
-import { TypeChecker, typeKey } from './types'
+import { typeErrors } from './types'
 
 /** What an export does to the disk: names of files in the library's folder. */
 export interface Changes { write: Map<string, string>, remove: string[] }
@@ -91,29 +91,19 @@ export function changes(modules: Module[], old: Map<string, string>,
 }
 
 /** Export a project: build all, check all, then write what changed. Returns the changes. */
-export function exportProject(project: Project, { words = [] as string[], check = false,
-  types = true, checker = new TypeChecker(project.root, project.lib) } = {}): Changes {
+export function exportProject(project: Project,
+  { words = [] as string[], check = false, types = true } = {}): Changes {
   const { root, lib } = project, folder = path.join(root, lib)
   const modules = modulesOf(project, words)
   const todo = changes(modules, libraryTexts(project), { lib, whole: !words.length })
-  if (types) checkTypes(modules, { root, checker })
+  const errors = types ? typeErrors(modules, root) : []
+  if (errors.length) throw new Error(errors.join('\n'))
   if (check) return todo
   fs.mkdirSync(folder, { recursive: true })
   sweep(folder)
   for (const [name, text] of todo.write) writeAtomic(path.join(folder, name), text)
   for (const name of todo.remove) fs.rmSync(path.join(folder, name))
   return todo
-}
-
-// what passed once needs no second check: the key of the last good one is kept
-function checkTypes(modules: Module[], { root, checker }: { root: string, checker: TypeChecker }) {
-  const file = path.join(root, '.cache', 'export'), key = typeKey(modules, root)
-  if (fs.existsSync(file) && fs.readFileSync(file, 'utf8') === key) return
-  const errors = checker.errors(modules)
-  if (errors.length) throw new Error(errors.join('\n'))
-  fs.mkdirSync(path.dirname(file), { recursive: true })
-  sweep(path.dirname(file))
-  writeAtomic(file, key)
 }
 
 function report({ lib }: Project, { write, remove }: Changes) {
@@ -135,9 +125,8 @@ if (require.main === module) {
   const known = ['--check', '--watch', '--no-types']
   void command(known, (flags, words) => {
     const project = openProject(), check = flags.has('--check'), types = !flags.has('--no-types')
-    const checker = new TypeChecker(project.root, project.lib)
     const once = () => {
-      const todo = exportProject(project, { words, check, types, checker })
+      const todo = exportProject(project, { words, check, types })
       const said = report(project, todo), isSame = !todo.write.size && !todo.remove.length
       if (check && !isSame) throw new Error(`run "npm run export": it would change ${said}`)
       console.log(`export: ${said}`)

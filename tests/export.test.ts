@@ -15,7 +15,8 @@ const modulesOf = (...cells: string[]) =>
   buildModules([{ name: 'nbs/01_a.ipynb', notebook: notebook(...cells) }], options)
 const built = (...cells: string[]) =>
   modulesOf('//| default_exp a', ...cells)
-const body = (...cells: string[]) => built(...cells)[0].text.split(/^\/\/ %% .*\n/m).slice(1).join('')
+const body = (...cells: string[]) =>
+  built(...cells)[0].text.split(/^\/\/ %% .*\n/m).slice(1).join('')
 const head = (...cells: string[]) =>
   built(...cells)[0].text.split('\n// %% ')[0].split('\n').slice(2).join('\n')
 
@@ -54,7 +55,7 @@ it('export: statements that declare nothing, and nested declarations, stay as th
 })
 
 it('export: directives and imports leave the cell, everything else keeps its letters', () => {
-  const code = "//| export\n//| slow\nimport * as fs from 'fs'\n\n// why\nconst a = `\n  ${1}`  \n\n"
+  const code = "//| export\n//| slow\nimport 'fs'\n\n// why\nconst a = `\n  ${1}`  \n\n"
   assert.equal(body(code), '// why\nexport const a = `\n  ${1}`  \n')
 })
 
@@ -63,8 +64,8 @@ it('export: imports of all cells are merged, sorted, without doubles', () => {
     "import d from 'x'\nimport * as e from 'e'\nimport 'x'", "import type { T } from 'x'",
     "import { type U, type b } from 'x'", "import q = require('q')"]
   assert.equal(head(...cells.map(o => `//| export\n${o}`)), ["import * as e from 'e'",
-    "import q = require('q')", "import 'x'", "import d from 'x'", "import { b, c, a as z } from 'x'",
-    "import type { T, U } from 'x'", ''].join('\n'))
+    "import q = require('q')", "import 'x'", "import d from 'x'",
+    "import { b, c, a as z } from 'x'", "import type { T, U } from 'x'", ''].join('\n'))
 })
 
 it('export: a long import is broken at 100 columns', () => {
@@ -199,10 +200,10 @@ const broken: [string, Record<string, string[]>, RegExp][] = [
   ['an import from nowhere', { '02_b': ["1\nimport { h } from 'miniai/c'"] },
     /^nbs\/02_b\.ipynb, cell 1, line 2: no notebook exports miniai\/c$/],
   ['a relative import', { '02_b': ["//| export b\nimport { f } from '../miniai/a'\nconst g = f"] },
-    /^nbs\/02_b\.ipynb, cell 1, line 2: import "miniai\/name", not the relative "\.\.\/miniai\/a"$/],
+    /^nbs\/02_b\.ipynb, cell 1, line 2: import "miniai\/name", not the relative "\.\.\/mini/],
   ['one name imported from two places', { '02_b': ["//| export b\nimport { x } from 'p'",
     "//| export b\nimport { x } from 'q'"] },
-  /^nbs\/02_b\.ipynb, cell 2, line 2: x is imported from "p" already, in nbs\/02_b\.ipynb, cell 1, /],
+  /^nbs\/02_b\.ipynb, cell 2, line 2: x is imported from "p" already, in nbs\/02_b\.ipynb, cell/],
   ['the word export in a cell', { '02_b': ['//| export b\nexport const g = 1'] },
     /^nbs\/02_b\.ipynb, cell 1, line 2: a cell carries no "export"/],
   ['a list of exports in a cell', { '02_b': ['//| export b\nconst g = 1\nexport { g }'] },
@@ -298,7 +299,7 @@ it('export: strict type errors name notebook, cell and line, and no file changes
   assert.deepEqual(files(p), before)
 })
 
-it('export: a name whose import stands in a cell not exported is a type error with its place', () => {
+it('export: a name imported in a cell not exported is a type error with its place', () => {
   const p = project({ '01_a': ['//| default_exp a', "import * as fs from 'fs'",
     "//| export\nconst f = fs.readFileSync('x')"] })
   assert.throws(() => exportProject(p), /nbs\/01_a\.ipynb, cell 3, line 2: Cannot find name 'fs'/)

@@ -6,9 +6,6 @@ import { Cell, Notebook } from '../scripts/notebook'
 import { Project, openProject } from '../scripts/settings'
 
 const home = path.join(__dirname, '..')
-const tsconfig = { compilerOptions: { target: 'es2022', module: 'commonjs', strict: true,
-  moduleResolution: 'node', esModuleInterop: true, skipLibCheck: true } }
-
 const folders: string[] = []
 process.on('exit', () => {
   for (const o of folders) fs.rmSync(o, { recursive: true, force: true })
@@ -28,7 +25,7 @@ export function project(notebooks: Record<string, string[]>): Project {
   folders.push(root)
   fs.mkdirSync(path.join(root, 'nbs'))
   fs.writeFileSync(path.join(root, 'settings.ini'), '[DEFAULT]\ntst_flags = slow gpu weights\n')
-  fs.writeFileSync(path.join(root, 'tsconfig.json'), JSON.stringify(tsconfig))
+  fs.copyFileSync(path.join(home, 'tsconfig.json'), path.join(root, 'tsconfig.json'))
   fs.symlinkSync(path.join(home, 'node_modules'), path.join(root, 'node_modules'), 'junction')
   for (const [name, cells] of Object.entries(notebooks)) write(root, name, cells)
   return openProject(root)
