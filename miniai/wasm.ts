@@ -1,0 +1,392 @@
+// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (3bf31c698566)
+// The backend that always works: how it gets threads, and the kernels it lacks. You can skip this notebook at first reading.
+
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
+import * as tf from '@tensorflow/tfjs-core'
+import { readFileSync } from 'fs'
+import { availableParallelism } from 'os'
+import { dirname, join } from 'path'
+import workers from 'worker_threads'
+
+// %% ../nbs/00c_wasm.ipynb deb1b4d8
+const folder = dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'))
+const glue = join(folder, 'wasm-out/tfjs-backend-wasm-threaded-simd.js')
+const binary = join(folder, 'dist/tfjs-backend-wasm-threaded-simd.wasm')
+
+// %% ../nbs/00c_wasm.ipynb a657a19f
+function threadCode() {
+  const { wasmWorkerContents } = require(glue.replace('.js', '.worker.js'))
+  const place = { __filename: glue, __dirname: dirname(glue) }
+  return `Object.assign(globalThis, ${JSON.stringify(place)});`
+    + wasmWorkerContents.replace(/\n/g, '\\n')
+}
+
+// %% ../nbs/00c_wasm.ipynb e44bfa1b
+function withThreads<T>(f: () => T): T {
+  const node = workers as { Worker: typeof workers.Worker }, { Worker } = node, code = threadCode()
+  node.Worker = class extends Worker {
+    constructor() { super(code, { eval: true, execArgv: [] }) }
+    ref() {}
+  }
+  try { return f() } finally { node.Worker = Worker }
+}
+
+// %% ../nbs/00c_wasm.ipynb eed563f9
+function withoutListeners<T>(f: () => T): T {
+  const events = ['uncaughtException', 'unhandledRejection'] as string[] as 'exit'[]
+  const before = events.map(name => process.listeners(name))
+  const result = f()
+  events.forEach((name, i) => process.listeners(name)
+    .filter(g => !before[i].includes(g)).forEach(g => process.off(name, g)))
+  return result
+}
+
+// %% ../nbs/00c_wasm.ipynb c639da5f
+type Argument = number | Uint8Array
+interface Program {
+  cwrap(name: string, result: 'number' | null, args: string[]): (...args: Argument[]) => number
+  PThread: { unusedWorkers: workers.Worker[] }
+  tfjs: Record<string, (...args: Argument[]) => number>
+}
+interface Compiled { instance: object, module: object }
+interface Compiler { instantiate(bytes: Uint8Array, imports: object): Promise<Compiled> }
+const { WebAssembly } = globalThis as unknown as { WebAssembly: Compiler }
+type Done = (instance: object, module: object) => void
+
+async function load(threads: number): Promise<Program> {
+  const instantiateWasm = (imports: Record<string, Record<string, () => number>>, done: Done) => {
+    imports.env.emscripten_num_logical_cores = () => 2 * threads
+    WebAssembly.instantiate(readFileSync(binary), imports)
+      .then(({ instance, module }) => done(instance, module))
+    return {}
+  }
+  const options = { instantiateWasm, locateFile: (path: string) => path, mainScriptUrlOrBlob: glue }
+  return withThreads(() => withoutListeners(() => require(glue)(options)))
+}
+
+// %% ../nbs/00c_wasm.ipynb 0627d599
+function bind(program: Program): Program {
+  const args = { init: 0, init_with_threads_count: 1, get_threads_count: 0, register_tensor: 3,
+    dispose_data: 1, dispose: 0 }
+  const camel = (name: string) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+  program.tfjs = Object.fromEntries(Object.entries(args).map(([name, n]) =>
+    [camel(name), program.cwrap(name, 'number', Array(n).fill('number'))]))
+  return program
+}
+
+// %% ../nbs/00c_wasm.ipynb 960be063
+type Inputs = Record<string, tf.Tensor>
+type Kernel<A> = (inputs: Inputs, attrs: A) => tf.Tensor
+const kernels = new Map<string, Kernel<never>>()
+const firsts = new Map<string, tf.KernelFunc>()
+const backend = () => tf.backend() as unknown as BackendWasm
+
+// %% ../nbs/00c_wasm.ipynb 4e2d3683
+function useKernels(): void {
+  for (const [kernelName, f] of kernels) {
+    const old = tf.getKernel(kernelName, 'wasm')
+    if (old && !firsts.has(kernelName)) firsts.set(kernelName, old.kernelFunc)
+    if (old) tf.unregisterKernel(kernelName, 'wasm')
+    tf.registerKernel({ kernelName, backendName: 'wasm', setupFunc: old?.setupFunc,
+      kernelFunc: ({ inputs, attrs }) => tf.tidy(() => f(inputs as Inputs, attrs as never)) })
+  }
+}
+
+function define<A>(name: string, f: Kernel<A>): void { kernels.set(name, f) }
+
+function first(name: string, inputs: Inputs, attrs: object): tf.Tensor {
+  const info = firsts.get(name)!({ inputs, attrs: attrs as tf.NamedAttrMap, backend: backend() })
+  return tf.engine().makeTensorFromTensorInfo(info as tf.TensorInfo)
+}
+
+// %% ../nbs/00c_wasm.ipynb e32430b4
+/** Starts the wasm backend with SIMD, threads and our kernels; gives the number of threads. */
+export async function startWasm(threads = Math.min(8, availableParallelism())): Promise<number> {
+  const { BackendWasm, setThreadsCount } = await import('@tensorflow/tfjs-backend-wasm')
+  const program = bind(await load(threads))
+  setThreadsCount(threads)
+  tf.removeBackend('wasm')
+  tf.registerBackend('wasm', () => new BackendWasm(program as never), 2)
+  useKernels()
+  await tf.setBackend('wasm')
+  for (const worker of program.PThread.unusedWorkers.splice(0)) void worker.terminate()
+  return program.tfjs.getThreadsCount()
+}
+
+// %% ../nbs/00c_wasm.ipynb 42d2071c
+type Four = [number, number, number, number]
+interface ConvAttrs {
+  strides: number | [number, number]
+  pad: 'same' | 'valid' | number
+  dimRoundingMode?: 'floor' | 'round' | 'ceil'
+  dilations?: number | [number, number]
+  filterShape: Four
+  inputShape: Four
+}
+const convInfo = (x: number[], w: number[], a: ConvAttrs, depthwise = false) =>
+  tf.backend_util.computeConv2DInfo(x as Four, w as Four, a.strides, a.dilations ?? 1, a.pad,
+    a.dimRoundingMode, depthwise)
+
+// %% ../nbs/00c_wasm.ipynb a7d4e855
+function border(x: tf.Tensor4D, [top, bottom, left, right]: number[]): tf.Tensor4D {
+  const [n, h, w, c] = x.shape, add = (k: number) => Math.max(0, k), cut = (k: number) => add(-k)
+  if (Math.min(top, bottom, left, right) < 0) {
+    x = tf.slice(x, [0, cut(top), cut(left), 0],
+      [n, h - cut(top) - cut(bottom), w - cut(left) - cut(right), c])
+  }
+  if (Math.max(top, bottom, left, right) <= 0) return x
+  return tf.pad(x, [[0, 0], [add(top), add(bottom)], [add(left), add(right)], [0, 0]])
+}
+
+// %% ../nbs/00c_wasm.ipynb dd5aae5d
+function filterGrad({ x, dy }: Inputs, attrs: ConvAttrs): tf.Tensor {
+  const i = convInfo(x.shape, attrs.filterShape, attrs), { top, left } = i.padInfo
+  const h = (i.outHeight - 1) * i.strideHeight + i.filterHeight
+  const w = (i.outWidth - 1) * i.strideWidth + i.filterWidth
+  const image = border(x as tf.Tensor4D, [top, h - i.inHeight - top, left, w - i.inWidth - left])
+  const dw = tf.conv2d(tf.transpose(image, [3, 1, 2, 0]), // [ci, h, w, n]
+    tf.transpose(dy as tf.Tensor4D, [1, 2, 0, 3]), // [oh, ow, n, co]
+    1, 'valid', 'NHWC', [i.strideHeight, i.strideWidth])
+  return tf.transpose(dw, [1, 2, 0, 3]) // [ci, kh, kw, co] → [kh, kw, ci, co]
+}
+define('Conv2DBackpropFilter', filterGrad)
+
+// %% ../nbs/00c_wasm.ipynb 361ce9e6
+const heap = (t: tf.Tensor) => backend().typedArrayFromHeap(t) as Float32Array
+
+function zeros(shape: number[], dtype: tf.DataType = 'float32'): tf.Tensor {
+  const t = tf.engine().makeTensorFromTensorInfo(backend().makeOutput(shape, dtype))
+  heap(t).fill(0)
+  return t
+}
+
+// %% ../nbs/00c_wasm.ipynb f8ce97eb
+function spread(x: tf.Tensor4D, sh: number, sw: number): tf.Tensor4D {
+  if (sh === 1 && sw === 1) return x
+  const [n, h, w, c] = x.shape, oh = (h - 1) * sh + 1, ow = (w - 1) * sw + 1
+  const out = zeros([n, oh, ow, c]) as tf.Tensor4D, from = heap(x), to = heap(out)
+  for (let row = 0; row < n * h; row++) {
+    const start = ((row / h | 0) * oh + row % h * sh) * ow
+    for (let col = 0; col < w; col++) {
+      to.set(from.subarray((row * w + col) * c, (row * w + col + 1) * c), (start + col * sw) * c)
+    }
+  }
+  return out
+}
+
+// %% ../nbs/00c_wasm.ipynb 2afa8310
+function inputGrad({ dy, filter }: Inputs, attrs: ConvAttrs): tf.Tensor {
+  const i = convInfo(attrs.inputShape, filter.shape, attrs), { top, left } = i.padInfo
+  const turned = tf.transpose(tf.reverse(filter, [0, 1]), [0, 1, 3, 2]) // [kh, kw, co, ci]
+  const wide = spread(dy as tf.Tensor4D, i.strideHeight, i.strideWidth), [, h, w] = wide.shape
+  const image = border(wide, [i.filterHeight - 1 - top, i.inHeight - h + top,
+    i.filterWidth - 1 - left, i.inWidth - w + left])
+  return tf.conv2d(image, turned as tf.Tensor4D, 1, 'valid')
+}
+define('Conv2DBackpropInput', inputGrad)
+
+// %% ../nbs/00c_wasm.ipynb 4c0e75f3
+type Info = tf.backend_util.Conv2DInfo
+function eachTap(i: Info, f: (pixel: number, out: number, tap: number) => void): void {
+  for (let o = 0; o < i.batchSize * i.outHeight * i.outWidth; o++) {
+    const x = o % i.outWidth, rows = o / i.outWidth | 0
+    const y = rows % i.outHeight, n = rows / i.outHeight | 0
+    for (let t = 0; t < i.filterHeight * i.filterWidth; t++) {
+      const row = y * i.strideHeight - i.padInfo.top + (t / i.filterWidth | 0) * i.dilationHeight
+      const col = x * i.strideWidth - i.padInfo.left + t % i.filterWidth * i.dilationWidth
+      const inside = row >= 0 && row < i.inHeight && col >= 0 && col < i.inWidth
+      if (inside) f((n * i.inHeight + row) * i.inWidth + col, o, t)
+    }
+  }
+}
+
+// %% ../nbs/00c_wasm.ipynb 2f148a87
+function depthwiseFilterGrad({ x, dy }: Inputs, attrs: ConvAttrs): tf.Tensor {
+  const i = convInfo(x.shape, attrs.filterShape, attrs, true)
+  const { inChannels: c, outChannels: cm } = i
+  const dw = zeros(attrs.filterShape), m = cm / c, a = heap(x), g = heap(dy), out = heap(dw)
+  eachTap(i, (p, o, t) => {
+    for (let k = 0; k < cm; k++) out[t * cm + k] += a[p * c + (k / m | 0)] * g[o * cm + k]
+  })
+  return dw
+}
+
+function depthwiseInputGrad({ dy, filter }: Inputs, attrs: ConvAttrs): tf.Tensor {
+  const i = convInfo(attrs.inputShape, filter.shape, attrs, true)
+  const { inChannels: c, outChannels: cm } = i, m = cm / c
+  const dx = zeros(attrs.inputShape), w = heap(filter), g = heap(dy), out = heap(dx)
+  eachTap(i, (p, o, t) => {
+    for (let k = 0; k < cm; k++) out[p * c + (k / m | 0)] += w[t * cm + k] * g[o * cm + k]
+  })
+  return dx
+}
+define('DepthwiseConv2dNativeBackpropFilter', depthwiseFilterGrad)
+define('DepthwiseConv2dNativeBackpropInput', depthwiseInputGrad)
+
+// %% ../nbs/00c_wasm.ipynb 76d95ac8
+interface SegmentAttrs { numSegments: number }
+
+function segmentSum({ x, segmentIds }: Inputs, { numSegments }: SegmentAttrs): tf.Tensor {
+  const sum = zeros([numSegments, ...x.shape.slice(1)], x.dtype), n = x.size / segmentIds.size
+  const from = heap(x), ids = heap(segmentIds), to = heap(sum)
+  ids.forEach((id, i) => {
+    if (id < 0 || id >= numSegments) return
+    for (let k = 0; k < n; k++) to[id * n + k] += from[i * n + k]
+  })
+  return sum
+}
+define('UnsortedSegmentSum', segmentSum)
+
+// %% ../nbs/00c_wasm.ipynb c398afb6
+const swapLast = (t: tf.Tensor) => {
+  const n = t.rank
+  return tf.transpose(t, t.shape.map((_, i) => i < n - 2 ? i : 2 * n - 3 - i))
+}
+
+// %% ../nbs/00c_wasm.ipynb 74efd8ee
+const shapeBytes = (shape: number[]) => new Uint8Array(new Int32Array(shape).buffer)
+let lastId = 2 ** 30 // far above the numbers that tfjs gives to tensors
+
+function products(a: tf.Tensor, b: tf.Tensor): tf.Tensor { // [n, h, k] × [n, k, w]
+  const [n, h, k] = a.shape, [, , w] = b.shape, out = zeros([n, h, w])
+  const { wasm, dataIdMap } = backend(), { cwrap, tfjs } = wasm as unknown as Program
+  const types = Array(9).fill('number').map((type, i) => i === 1 || i === 4 ? 'array' : type)
+  const multiply = cwrap('BatchMatMul', null, types)
+  const place = (t: tf.Tensor, i: number, size: number) => {
+    tfjs.registerTensor(++lastId, size, dataIdMap.get(t.dataId).memoryOffset + i * size * 4)
+    return lastId
+  }
+  for (let i = 0; i < n; i++) {
+    const ids = [place(a, i, h * k), place(b, i, k * w), place(out, i, h * w)]
+    multiply(ids[0], shapeBytes([1, h, k]), 3, ids[1], shapeBytes([1, k, w]), 3, 0, 0, ids[2])
+    ids.forEach(id => tfjs.disposeData(id))
+  }
+  return out
+}
+
+// %% ../nbs/00c_wasm.ipynb ac76f68e
+const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1)
+const packed = new WeakMap<object, number>()
+
+function isKnown(b: tf.Tensor): boolean {
+  const k = b.shape.at(-2)!
+  if (!packed.has(b.dataId)) packed.set(b.dataId, k)
+  return packed.get(b.dataId) === k
+}
+
+// %% ../nbs/00c_wasm.ipynb 88a3443c
+function batches(x: tf.Tensor, y: tf.Tensor): [number[], tf.Tensor, tf.Tensor] {
+  const [a, b] = [x, y].map(t => t.shape.slice(0, -2)), k = x.shape.at(-1)!
+  const outer = tf.broadcast_util.assertAndGetBroadcastShape(a, b)
+  const flat = (t: tf.Tensor) => tf.reshape(t, [size(t.shape.slice(0, -2)), ...t.shape.slice(-2)])
+  if (size(b) === 1 && x.size) return [outer, tf.reshape(x, [1, x.size / k, k]), flat(y)]
+  const full = (t: tf.Tensor) => flat(tf.broadcastTo(t, [...outer, ...t.shape.slice(-2)]))
+  return [outer, full(x), full(y)]
+}
+
+// %% ../nbs/00c_wasm.ipynb 5136dba8
+interface ProductAttrs { transposeA: boolean, transposeB: boolean }
+
+function batchMatMul({ a, b }: Inputs, { transposeA, transposeB }: ProductAttrs): tf.Tensor {
+  if (a.dtype === 'int32') {
+    const [x, y] = [a, b].map(t => tf.cast(t, 'float32'))
+    return tf.cast(tf.matMul(x, y, transposeA, transposeB), 'int32')
+  }
+  const x = transposeA ? swapLast(a) : a, y = transposeB ? swapLast(b) : b
+  const [h, k] = x.shape.slice(-2), [w] = y.shape.slice(-1)
+  const [outer, l, r] = batches(x, y)
+  const out = (t: tf.Tensor) => tf.reshape(t, [...outer, h, w])
+  if (!a.size || !b.size) return out(zeros([l.shape[0], h, w]))
+  const quick = r.shape[0] === 1 ? isKnown(r) : h * k * w < 16384
+  const plain = { transposeA: false, transposeB: false }
+  return out(quick ? first('BatchMatMul', { a: l, b: r }, plain) : products(l, r))
+}
+define('BatchMatMul', batchMatMul)
+
+// %% ../nbs/00c_wasm.ipynb 7b3db3e7
+interface Term { t: tf.Tensor, kept: string[] }
+
+function einsum(inputs: Inputs, { equation }: { equation: string }): tf.Tensor {
+  const [left, out] = equation.replace(/\s/g, '').split('->'), words = left.split(',')
+  const named = words.flatMap((word, i) =>
+    [...word].map((c, k): [string, number] => [c, inputs[i].shape[k]]))
+  const sizes = new Map(named)
+  const count = (letters: string[]) => size(letters.map(c => sizes.get(c)!))
+  const order = ({ t, kept }: Term, to: string[]) => tf.transpose(t, to.map(c => kept.indexOf(c)))
+  const terms = words.map((word, i): Term => { // first sum over what only this one has
+    const others = out + words.filter((_, k) => k !== i)
+    const kept = [...word].filter(c => others.includes(c))
+    return { t: tf.sum(inputs[i], [...word].flatMap((c, k) => kept.includes(c) ? [] : [k])), kept }
+  })
+  if (terms.length === 1) return order(terms[0], [...out])
+  const [a, b] = terms, both = a.kept.filter(c => b.kept.includes(c))
+  const batch = both.filter(c => out.includes(c)), summed = both.filter(c => !out.includes(c))
+  const rows = a.kept.filter(c => !both.includes(c)), cols = b.kept.filter(c => !both.includes(c))
+  const blocks = (term: Term, ...parts: string[][]) =>
+    tf.reshape(order(term, parts.flat()), parts.map(count))
+  const product = tf.matMul(blocks(a, batch, rows, summed), blocks(b, batch, summed, cols))
+  const kept = [...batch, ...rows, ...cols]
+  return order({ t: tf.reshape(product, kept.map(c => sizes.get(c)!)), kept }, [...out])
+}
+define('Einsum', einsum)
+
+// %% ../nbs/00c_wasm.ipynb 69e68158
+function sumMiddle(x: tf.Tensor, outer: number, n: number, inner: number): tf.Tensor {
+  const out = zeros([outer, inner]), from = heap(x), to = heap(out), row = new Float64Array(inner)
+  for (let o = 0, at = 0; o < outer; o++) {
+    row.fill(0)
+    for (let i = 0; i < n; i++, at += inner) {
+      for (let k = 0; k < inner; k++) row[k] += from[at + k]
+    }
+    to.set(row, o * inner)
+  }
+  return out
+}
+
+// %% ../nbs/00c_wasm.ipynb d6d21246
+interface SumAttrs { axis: number | number[], keepDims: boolean }
+
+function sum({ x }: Inputs, { axis, keepDims }: SumAttrs): tf.Tensor {
+  if (x.dtype !== 'float32' || !x.size) return first('Sum', { x }, { axis, keepDims })
+  const all = tf.util.parseAxisParam(axis, x.shape), axes = [...all].sort((a, b) => a - b)
+  const shape = x.shape.slice()
+  while (axes.length) {
+    const end = axes.pop()! + 1
+    let start = end - 1
+    while (axes.at(-1) === start - 1) start = axes.pop()!
+    const outer = size(shape.slice(0, start)), inner = size(shape.slice(end))
+    const n = x.size / outer / inner
+    x = inner > 1 ? sumMiddle(x, outer, n, inner)
+      : first('Sum', { x: tf.reshape(x, [outer, n]) }, { axis: 1, keepDims: false })
+    shape.fill(1, start, end)
+  }
+  return tf.reshape(x, keepDims ? shape : shape.filter((_, k) => !all.includes(k)))
+}
+define('Sum', sum)
+
+// %% ../nbs/00c_wasm.ipynb 968a3b5a
+function mean({ x }: Inputs, { axis, keepDims }: SumAttrs): tf.Tensor {
+  const total = tf.sum(tf.cast(x, 'float32'), axis, keepDims)
+  return tf.mul(total, total.size / x.size)
+}
+define('Mean', mean)
+
+// %% ../nbs/00c_wasm.ipynb 0d55a62e
+function share({ x }: Inputs): tf.Tensor {
+  backend().incRef(x.dataId)
+  return tf.engine().makeTensorFromTensorInfo({ dataId: x.dataId, shape: x.shape, dtype: x.dtype })
+}
+define('Identity', share)
+define('Cast', ({ x }: Inputs, { dtype }: { dtype: tf.DataType }) =>
+  x.dtype === dtype ? share({ x }) : first('Cast', { x }, { dtype }))
+
+// %% ../nbs/00c_wasm.ipynb abfb744b
+function widen(small: tf.Tensor, large: tf.Tensor): tf.Tensor {
+  const n = large.shape.at(-1) ?? 1, fits = small.rank === large.rank && small.shape.at(-1) === 1
+  if (!fits || n < 2 || n > 32 || small.size * n * 8 > large.size) return small
+  return tf.tile(small, [...Array(small.rank - 1).fill(1), n])
+}
+for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv', 'SquaredDifference']) {
+  define(name, ({ a, b }: Inputs, attrs: object) =>
+    first(name, { a: widen(a, b), b: widen(b, a) }, attrs))
+}
