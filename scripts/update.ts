@@ -12,7 +12,7 @@ import { command } from './command'
 import { libraryTexts, readSources } from './export'
 import { Module, Source, buildModules, headNotebooks, headSum, indexOf, indexText, isUntouched,
   mark } from './module'
-import { cellSource, formatNotebook } from './notebook'
+import { cellSource, directives, formatNotebook } from './notebook'
 import { Project, notebookNames, openProject } from './settings'
 
 /** What an update does to the disk: paths from the project's root → new texts. */
@@ -95,9 +95,10 @@ function newCells({ module, file, old, now }: Edit): [string, NewCell][] {
     const place = (line: number) => `${file}, line ${part.line + line}`
     const text = part.lines.join('\n'), tree = parseCode(text, place)
     const odd = tree.statements.find(isHeadOnly)
-    if (odd) {
-      throw new Error(`${place(lineOf(text, odd.getStart(tree)))}: imports and lists of exports `
-        + 'are made from the cells: change them in the notebook')
+    const line = directives(text)[0]?.line ?? (odd && lineOf(text, odd.getStart(tree)))
+    if (line) {
+      throw new Error(`${place(line)}: directives, imports and lists of exports are made from the `
+        + 'cells: change them in the notebook')
     }
     const { notebook, id, lines } = cells[i]
     return [[`${notebook}#${id}`, { first: lines[0].place!.line, code: withoutExport(text, tree) }]]
