@@ -133,6 +133,7 @@ function brokenLine(text: string) {
 function isOnlyCut(text: string) {
   try { return Boolean(JSON.parse(text)) } catch (e) {
     const { message } = e as Error, at = /at position (\d+)/.exec(message)?.[1]
+    if (/Unterminated string/.test(message)) return false // a string ends on its line
     return /end of JSON/.test(message) || Number(at ?? -1) >= text.trimEnd().length
   }
 }
