@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (8d69acf7b88f)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (50288a38503b)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -214,10 +214,11 @@ export function showImage(img: Img, { title, ...rest }: ImageOptions & { title?:
   return images([array(img)], { ...rest, titles: title === undefined ? [] : [title] }, 168)
 }
 
-// %% ../nbs/00b_plots.ipynb 5f43cce4
-function split({ shape: [n, ...shape], data }: Pixels): Pixels[] {
-  const size = shape.reduce((a, b) => a * b, 1)
-  return Array.from({ length: n }, (_, i) => ({ shape, data: Array.prototype.slice.call(data, i * size, (i + 1) * size) }))
+// %% ../nbs/00b_plots.ipynb 9581541e
+function split(o: Pixels): Pixels[] {
+  const [n, ...shape] = o.shape, size = shape.reduce((a, b) => a * b, 1)
+  const part = (i: number) => Array.prototype.slice.call(o.data, i * size, (i + 1) * size)
+  return Array.from({ length: n }, (_, i) => ({ shape, data: part(i) }))
 }
 
 // %% ../nbs/00b_plots.ipynb 5f6842db

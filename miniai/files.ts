@@ -1,0 +1,689 @@
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (2e44d55a0d64)
+// From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
+
+import { spawnSync } from 'child_process'
+import { createHash } from 'crypto'
+import * as fs from 'fs'
+import { basename, dirname, join } from 'path'
+import { inspect } from 'util'
+import { constants, gunzipSync, gzipSync } from 'zlib'
+import { Progress } from './plots'
+
+// %% ../nbs/01_files.ipynb 43134405
+/** Make the folder `path` and what is missing above it; it may be there already. Gives `path` back. */
+export function mkdir(path: string): string {
+  fs.mkdirSync(path, { recursive: true })
+  return path
+}
+
+// %% ../nbs/01_files.ipynb 7c098832
+/** Run a shell command and give back what it printed; a command that fails is an error with its words. */
+export function sh(command: string): string {
+  const o = spawnSync(command, { shell: true, encoding: 'utf8', maxBuffer: 2 ** 28 })
+  if (o.error) throw new Error(`sh: ${command}: ${o.error.message}`)
+  if (o.status) throw new Error(`sh: ${command}: ended with ${o.status}: ${o.stderr.trim()}`)
+  if (o.signal) throw new Error(`sh: ${command}: was stopped by ${o.signal}`)
+  return o.stdout.trimEnd()
+}
+
+// %% ../nbs/01_files.ipynb e14e510f
+async function digest(path: string, git: boolean): Promise<string> {
+  const hash = createHash(git ? 'sha1' : 'sha256')
+  if (git) hash.update(`blob ${fs.statSync(path).size}\0`)
+  for await (const o of fs.createReadStream(path)) hash.update(o)
+  return hash.digest('hex')
+}
+
+// %% ../nbs/01_files.ipynb 10958fc4
+/** What is wrong with the file at `path`, or '' if its sum is one of `sums` or there are none to ask for. */
+async function wrongSum(path: string, sums: string[]): Promise<string> {
+  for (const o of sums) if (await digest(path, o.length === 40) === o) return ''
+  if (!sums.length) return ''
+  return `its sha256 is ${await digest(path, false)}, expected ${sums.join(' or ')}`
+}
+
+// %% ../nbs/01_files.ipynb c313b671
+const partOf = (path: string) => `${path}.part`
+const tagOf = (path: string) => `${path}.tag.part`
+const readIf = (path: string) => fs.existsSync(path) ? fs.readFileSync(path, 'utf8') : ''
+
+function tag(res: Response): string {
+  const etag = res.headers.get('etag') ?? ''
+  return etag && !etag.startsWith('W/') ? etag : res.headers.get('last-modified') ?? ''
+}
+
+// %% ../nbs/01_files.ipynb 9a2b93f2
+/** How many bytes of `url` lie at `path` already, and the mark of their version. */
+function begun(url: string, path: string): { size: number, mark: string } {
+  const [from, mark = ''] = readIf(tagOf(path)).split('\n'), part = partOf(path)
+  return from === url && mark && fs.existsSync(part) ? { size: fs.statSync(part).size, mark } : { size: 0, mark: '' }
+}
+
+// %% ../nbs/01_files.ipynb e3514436
+async function ask(url: string, path: string, signal: AbortSignal): Promise<{ res: Response, from: number }> {
+  const { size, mark } = begun(url, path)
+  const rest: Record<string, string> = size ? { range: `bytes=${size}-`, 'if-range': mark } : {}
+  const res = await fetch(url, { signal, headers: { 'accept-encoding': 'identity', ...rest } })
+  if (res.status === 200) return { res, from: 0 }
+  const fits = res.headers.get('content-range')?.startsWith(`bytes ${size}-`) && tag(res) === mark
+  if (res.status === 206 && size && fits) return { res, from: size }
+  fs.rmSync(tagOf(path), { force: true })
+  throw new Error(`the server answered ${res.status} ${res.statusText}`)
+}
+
+// %% ../nbs/01_files.ipynb bb895df4
+function lengthOf(res: Response): number | undefined {
+  const o = res.headers.get('content-range')?.split('/')[1] ?? res.headers.get('content-length')
+  return o && /^\d+$/.test(o) ? Number(o) : undefined
+}
+
+// %% ../nbs/01_files.ipynb 3434f1b0
+type Report = (done: number, total?: number) => void
+
+async function receive(url: string, path: string, { timeout, report }: { timeout: number, report: Report }): Promise<void> {
+  const stop = new AbortController(), silence = new Error(`not a byte for ${timeout / 1000} s`)
+  const timer = setTimeout(() => stop.abort(silence), timeout)
+  try {
+    const { res, from } = await ask(url, path, stop.signal), total = lengthOf(res)
+    const file = fs.openSync(partOf(path), from ? 'r+' : 'w')
+    try {
+      if (!from) fs.writeFileSync(tagOf(path), `${url}\n${tag(res)}`)
+      let at = from
+      for await (const o of res.body ?? []) {
+        at += fs.writeSync(file, o, 0, o.length, at)
+        timer.refresh()
+        report(at, total)
+      }
+      if (total !== undefined && at !== total) throw new Error(`ended at byte ${at} of ${total}`)
+      fs.fsyncSync(file)
+    } finally { fs.closeSync(file) }
+  } finally { clearTimeout(timer) }
+}
+
+// %% ../nbs/01_files.ipynb ead475a3
+const reason = (e: any): string => e.cause ? reason(e.cause) : e.code ? `${e.code} ${e.message}` : e.message
+const sizeOf = (path: string) => fs.existsSync(path) ? fs.statSync(path).size : 0
+
+async function insist(url: string, path: string, options: { timeout: number, report: Report }): Promise<void> {
+  let best = sizeOf(partOf(path))
+  for (let failed = 1; ; failed++) {
+    try { return await receive(url, path, options) } catch (e) {
+      const size = sizeOf(partOf(path))
+      if (size > best) failed = 0
+      if (failed === 3) throw e
+      best = Math.max(best, size)
+      await new Promise(done => setTimeout(done, 100 * failed))
+    }
+  }
+}
+
+// %% ../nbs/01_files.ipynb ce1eabd1
+async function fetchFile(url: string, path: string, { sums, ...rest }: { sums: string[], timeout: number, report: Report }) {
+  const resumed = begun(url, path).size > 0
+  await insist(url, path, rest)
+  const wrong = await wrongSum(partOf(path), sums)
+  if (!wrong) fs.renameSync(partOf(path), path)
+  if (wrong) fs.rmSync(partOf(path))
+  fs.rmSync(tagOf(path), { force: true })
+  if (wrong && !resumed) throw new Error(`the file was refused: ${wrong}`)
+  if (wrong) await fetchFile(url, path, { sums, ...rest })
+}
+
+// %% ../nbs/01_files.ipynb 147f1a4a
+/** How to download: `sha256` sums to accept (or git's 40 digits), other addresses, milliseconds of silence to bear. */
+export type Download = { sha256?: string | string[], mirrors?: string[], timeout?: number, onProgress?: Report }
+
+// %% ../nbs/01_files.ipynb 10c84494
+function liveBar(path: string): Report {
+  let bar: Progress<unknown> | undefined
+  return (done, total) => {
+    bar ??= new Progress([], total, basename(path))
+    bar.step(done - bar.count)
+    if (done === total) bar.finish()
+  }
+}
+
+// %% ../nbs/01_files.ipynb 6424711c
+/** Download `url` to `path` unless it is there; goes on with what an earlier try left. Gives `path` back. */
+export async function urlretrieve(url: string, path: string, options: Download = {}): Promise<string> {
+  const { sha256 = [], mirrors = [], timeout = 30000 } = options, report = options.onProgress ?? liveBar(path)
+  const sums = [sha256].flat().map(o => o.toLowerCase()), failed: string[] = []
+  if (fs.existsSync(path) && !await wrongSum(path, sums)) return path
+  mkdir(dirname(path))
+  for (const o of [url, ...mirrors]) {
+    try {
+      await fetchFile(o, path, { sums, timeout, report })
+      return path
+    } catch (e) { failed.push(`${o}: ${reason(e)}`) }
+  }
+  throw new Error(`urlretrieve: ${path} could not be had.\n  ${failed.join('\n  ')}`)
+}
+
+// %% ../nbs/01_files.ipynb 737485d4
+/** The project's folder: the first one above with a `settings.ini`. */
+function root(dir = __dirname): string {
+  if (fs.existsSync(join(dir, 'settings.ini'))) return dir
+  if (dir === dirname(dir)) throw new Error(`files: no settings.ini in ${__dirname} or above`)
+  return root(dirname(dir))
+}
+
+/** The words behind `key =` in `settings.ini`. */
+function setting(key: string): string[] {
+  const text = fs.readFileSync(join(root(), 'settings.ini'), 'utf8')
+  const line = text.split('\n').find(o => o.split('=')[0].trim() === key) ?? ''
+  return line.slice(line.indexOf('=') + 1).trim().split(/\s+/).filter(Boolean)
+}
+
+// %% ../nbs/01_files.ipynb fff57cda
+const tries = (bytes: Uint8Array): string => {
+  try { gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }) } catch (e) { return (e as Error).message }
+  return ''
+}
+
+/** The byte at which zlib notices damage: every beginning that contains it fails. */
+function damagedAt(bytes: Uint8Array): number {
+  let [good, bad] = [0, bytes.length]
+  while (bad - good > 1) {
+    const mid = good + bad >> 1
+    if (tries(bytes.subarray(0, mid))) bad = mid
+    else good = mid
+  }
+  return bad - 1
+}
+
+// %% ../nbs/01_files.ipynb b835c8cf
+function gunzipError(e: any, bytes: Uint8Array, limit: number): Error {
+  if (e.code === 'ERR_BUFFER_TOO_LARGE') return new Error(`gunzip: more than the limit of ${limit} bytes come out`)
+  if (e.code === 'Z_BUF_ERROR') return new Error(`gunzip: the data end too early, at byte ${bytes.length}`)
+  return new Error(`gunzip: ${e.message} at byte ${damagedAt(bytes)}`)
+}
+
+// %% ../nbs/01_files.ipynb 06e8c123
+/** Undo gzip, of all parts one after the other; damage and more than `limit` bytes of output are refused. */
+export function gunzip(bytes: Uint8Array, { limit = 2 ** 30 } = {}): Buffer {
+  let o: { buffer: Buffer, engine: { bytesWritten: number } }
+  const chunkSize = Math.min(2 ** 20, Math.max(64, 1100 * bytes.length))
+  try { o = gunzipSync(bytes, { info: true, chunkSize, maxOutputLength: limit }) as any } catch (e) {
+    throw gunzipError(e, bytes, limit)
+  }
+  const rest = bytes.subarray(o.engine.bytesWritten).findIndex(b => b !== 0)
+  if (rest >= 0) throw new Error(`gunzip: something that is not gzip at byte ${o.engine.bytesWritten + rest}`)
+  return o.buffer
+}
+
+// %% ../nbs/01_files.ipynb 2164cf14
+type Machine = {
+  bytes: Buffer, pos: number, start: number // of the instruction that runs now
+  stack: unknown[], marks: number[], memo: Map<number, unknown>, empty: Set<unknown>
+  spent: number, limit: number, globals: Record<string, any>, persistentLoad?: (id: unknown) => unknown
+}
+
+function refuse(m: Machine, what: string): never {
+  throw new Error(`unpickle: ${what} at byte ${m.start}`)
+}
+
+function spend(m: Machine, n: number): void {
+  if ((m.spent += n) > m.limit) refuse(m, `more than the limit of ${m.limit} bytes of memory are wanted`)
+}
+
+// %% ../nbs/01_files.ipynb c95b75b0
+function take(m: Machine, n: number): Buffer {
+  const left = m.bytes.length - m.pos
+  if (n > left || n < 0) refuse(m, `${n} bytes are wanted and ${left} left`)
+  m.pos += n
+  return m.bytes.subarray(m.pos - n, m.pos)
+}
+
+function line(m: Machine): string {
+  const end = m.bytes.indexOf(10, m.pos)
+  if (end < 0) refuse(m, 'a line without an end')
+  return take(m, end - m.pos + 1).toString('latin1').slice(0, -1)
+}
+
+const u8 = (m: Machine) => m.pos < m.bytes.length ? m.bytes[m.pos++] : take(m, 1)[0]
+const u16 = (m: Machine) => take(m, 2).readUInt16LE()
+const u32 = (m: Machine) => take(m, 4).readUInt32LE()
+const i32 = (m: Machine) => take(m, 4).readInt32LE()
+const u64 = (m: Machine) => Number(take(m, 8).readBigUInt64LE())
+
+// %% ../nbs/01_files.ipynb 5fd5fe3c
+function push(m: Machine, o: unknown, cost = 16): void {
+  spend(m, cost)
+  m.stack.push(o)
+}
+
+function pop(m: Machine): any {
+  if (m.stack.length <= (m.marks.at(-1) ?? 0)) refuse(m, 'nothing is left on the stack')
+  return m.stack.pop()
+}
+
+function popMark(m: Machine): unknown[] {
+  return m.marks.length ? m.stack.splice(m.marks.pop()!) : refuse(m, 'no mark is on the stack')
+}
+
+// %% ../nbs/01_files.ipynb 10d93154
+const plainInt = (o: bigint) => Number.isSafeInteger(Number(o)) ? Number(o) : o
+
+function decimal(m: Machine, s: string): number | bigint {
+  if (!/^\s*[+-]?\d{1,100000}\s*$/.test(s)) refuse(m, `“${s.slice(0, 20)}” is no whole number`)
+  return plainInt(BigInt(s.trim().replace('+', '')))
+}
+
+function long(m: Machine, n: number): number | bigint {
+  if (n > 2 ** 20) refuse(m, `an integer of ${n} bytes`)
+  const hex = Buffer.from(take(m, n)).reverse().toString('hex')
+  return plainInt(BigInt.asIntN(8 * n, BigInt(`0x${hex || '0'}`)))
+}
+
+// %% ../nbs/01_files.ipynb 307a95af
+const words: Record<string, number> = { nan: NaN, inf: Infinity, '-inf': -Infinity }
+
+function float(m: Machine, s: string): number {
+  if (s in words) return words[s]
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(s)) refuse(m, `“${s.slice(0, 20)}” is no number`)
+  return Number(s)
+}
+
+// %% ../nbs/01_files.ipynb a681af43
+type Ops = Record<string, (m: Machine) => void>
+
+const numberOps: Ops = {
+  N: m => push(m, null),
+  '\x88': m => push(m, true),
+  '\x89': m => push(m, false),
+  I: m => { const s = line(m); push(m, s === '01' ? true : s === '00' ? false : decimal(m, s)) },
+  J: m => push(m, i32(m)),
+  K: m => push(m, u8(m)),
+  M: m => push(m, u16(m)),
+  L: m => push(m, decimal(m, line(m).replace(/L$/, ''))),
+  '\x8a': m => push(m, long(m, u8(m))),
+  '\x8b': m => push(m, long(m, i32(m))),
+  F: m => push(m, float(m, line(m))),
+  G: m => push(m, take(m, 8).readDoubleBE())
+}
+
+// %% ../nbs/01_files.ipynb 11543ea8
+class Raw {
+  private made?: string | Uint8Array
+  constructor(public bytes: Buffer, private text: boolean) {}
+  get value() { return this.made ??= this.text ? this.bytes.toString('latin1') : new Uint8Array(this.bytes) }
+}
+
+const ended = (o: unknown) => o instanceof Raw ? o.value : o
+const raw = (m: Machine, n: number, text = false) => push(m, new Raw(take(m, n), text), n + 64)
+
+// %% ../nbs/01_files.ipynb a532f56b
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const surrogate = /(\xed[\xa0-\xbf][\x80-\xbf])/
+
+function decode(m: Machine, bytes: Buffer): string {
+  try { return utf8.decode(bytes) } catch { return bytes.toString('latin1').split(surrogate).map(half).join('') }
+  function half(s: string): string {
+    if (surrogate.test(s)) return String.fromCharCode(0xd000 | (s.charCodeAt(1) & 63) << 6 | s.charCodeAt(2) & 63)
+    try { return utf8.decode(Buffer.from(s, 'latin1')) } catch { return refuse(m, 'text that is not UTF-8') }
+  }
+}
+
+const text = (m: Machine, n: number) => push(m, decode(m, take(m, n)), 2 * n + 32)
+
+// %% ../nbs/01_files.ipynb cded8ae7
+const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', a: '\x07', b: '\b', f: '\f', v: '\v' }
+
+function unescape(_: string, o: string): string {
+  if (/^x../.test(o)) return String.fromCharCode(parseInt(o.slice(1), 16))
+  return /^\d/.test(o) ? String.fromCharCode(parseInt(o, 8) & 255) : escapes[o] ?? o
+}
+
+function quoted(m: Machine): Raw {
+  const s = line(m)
+  if (!/^(["']).*\1$/s.test(s) || s.length < 2) refuse(m, 'a string without its quotes')
+  const inner = s.slice(1, -1).replace(/\\(x[0-9a-f]{2}|[0-7]{1,3}|.)/gis, unescape)
+  return new Raw(Buffer.from(inner, 'latin1'), true)
+}
+
+// %% ../nbs/01_files.ipynb eb665410
+function escaped(m: Machine): string {
+  return line(m).replace(/\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi, (_, four, eight) => {
+    const code = parseInt(four ?? eight, 16)
+    return code > 0x10ffff ? refuse(m, 'a character beyond U+10FFFF') : String.fromCodePoint(code)
+  })
+}
+
+const textOps: Ops = {
+  S: m => { const o = quoted(m); push(m, o, o.bytes.length + 64) },
+  T: m => raw(m, i32(m), true),
+  U: m => raw(m, u8(m), true),
+  B: m => raw(m, u32(m)),
+  C: m => raw(m, u8(m)),
+  '\x8e': m => raw(m, u64(m)),
+  '\x96': m => raw(m, u64(m)),
+  V: m => { const o = escaped(m); push(m, o, 2 * o.length + 32) },
+  X: m => text(m, u32(m)),
+  '\x8c': m => text(m, u8(m)),
+  '\x8d': m => text(m, u64(m))
+}
+
+// %% ../nbs/01_files.ipynb 09cf4ff4
+function pairs(m: Machine, to: Map<unknown, unknown>, items: unknown[]): Map<unknown, unknown> {
+  if (items.length % 2) refuse(m, 'a key without its value')
+  spend(m, 32 * items.length)
+  for (let i = 0; i < items.length; i += 2) to.set(items[i], items[i + 1])
+  return to
+}
+
+function top<T extends object>(m: Machine, type: new (...args: any[]) => T): T {
+  const o = m.stack.length > (m.marks.at(-1) ?? 0) ? m.stack.at(-1) : undefined
+  return o instanceof type ? o : refuse(m, `something that is no ${type.name} is to be filled`)
+}
+
+// %% ../nbs/01_files.ipynb 9c236223
+const tuple = (m: Machine, n: number) => push(m, Array.from({ length: n }, () => pop(m)).reverse(), 64)
+const filled = (m: Machine, items: unknown[]) => { const to = top<unknown[]>(m, Array); for (const o of items) to.push(o) }
+const added = (m: Machine, items: unknown[]) => { const to = top<Set<unknown>>(m, Set); for (const o of items) to.add(o) }
+
+const boxOps: Ops = {
+  ']': m => push(m, [], 64),
+  ')': m => push(m, [], 64),
+  '}': m => push(m, new Map(), 256),
+  '\x8f': m => push(m, new Set(), 256),
+  l: m => push(m, popMark(m), 64),
+  t: m => push(m, popMark(m), 64),
+  d: m => push(m, pairs(m, new Map(), popMark(m)), 256),
+  '\x91': m => push(m, new Set(popMark(m)), 256),
+  '\x85': m => tuple(m, 1),
+  '\x86': m => tuple(m, 2),
+  '\x87': m => tuple(m, 3),
+  a: m => { const o = pop(m); filled(m, [o]) },
+  e: m => filled(m, popMark(m)),
+  s: m => { const v = pop(m), k = pop(m); pairs(m, top<Map<unknown, unknown>>(m, Map), [k, v]) },
+  u: m => { const o = popMark(m); pairs(m, top<Map<unknown, unknown>>(m, Map), o) },
+  '\x90': m => { const o = popMark(m); spend(m, 32 * o.length); added(m, o) }
+}
+
+// %% ../nbs/01_files.ipynb f2575a5b
+function put(m: Machine, key: number | bigint): void {
+  spend(m, 48)
+  const o = pop(m)
+  m.memo.set(Number(key), o)
+  m.stack.push(o)
+}
+
+function get(m: Machine, key: number | bigint): void {
+  if (!m.memo.has(Number(key))) refuse(m, `number ${key} was never stored`)
+  push(m, m.memo.get(Number(key)))
+}
+
+const memoOps: Ops = {
+  p: m => put(m, decimal(m, line(m))),
+  q: m => put(m, u8(m)),
+  r: m => put(m, u32(m)),
+  '\x94': m => put(m, m.memo.size),
+  g: m => get(m, decimal(m, line(m))),
+  h: m => get(m, u8(m)),
+  j: m => get(m, u32(m)),
+  '(': m => { spend(m, 16); m.marks.push(m.stack.length) },
+  '0': m => { if (m.marks.at(-1) === m.stack.length) m.marks.pop(); else pop(m) },
+  '1': m => void popMark(m),
+  '2': m => { const o = pop(m); m.stack.push(o); push(m, o) },
+  '\x80': m => { const v = u8(m); if (v > 5) refuse(m, `protocol ${v} is not known`) },
+  '\x95': m => { const n = u64(m); if (n > m.bytes.length - m.pos) refuse(m, `a frame of ${n} bytes is wanted`) }
+}
+
+// %% ../nbs/01_files.ipynb b2620a2a
+const dtypes = {
+  b1: ['bool', Uint8Array], i1: ['int8', Int8Array], i2: ['int16', Int16Array], i4: ['int32', Int32Array],
+  u1: ['uint8', Uint8Array], u2: ['uint16', Uint16Array], u4: ['uint32', Uint32Array],
+  i8: ['int64', BigInt64Array], u8: ['uint64', BigUint64Array],
+  f2: ['float16', Uint16Array], f4: ['float32', Float32Array], f8: ['float64', Float64Array],
+  c8: ['complex64', Float32Array], c16: ['complex128', Float64Array]
+} as const
+
+class DType {
+  order = '<'
+  constructor(public code: keyof typeof dtypes) {}
+  get name() { return dtypes[this.code][0] }
+  get size() { return Number(this.code.slice(1)) }
+}
+
+// %% ../nbs/01_files.ipynb c55c9971
+/** The numbers of an array, in the typed array that fits their type. */
+export type Numbers = Int8Array | Int16Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array | Uint32Array
+  | BigUint64Array | Float32Array | Float64Array
+
+/** An array: `data` holds the numbers row by row (C order), a complex number in two places. */
+export type NdArray = { shape: number[], dtype: string, data: Numbers }
+
+// %% ../nbs/01_files.ipynb 4219d1de
+/** The number that the 16 bits `h` mean: a sign, 5 bits of exponent, 10 of fraction. */
+function half(h: number): number {
+  const sign = h >> 15 ? -1 : 1, e = h >> 10 & 31, f = h & 1023
+  if (e === 31) return f ? NaN : sign * Infinity
+  return sign * (e ? 2 ** (e - 15) * (1 + f / 1024) : 2 ** -24 * f)
+}
+
+// %% ../nbs/01_files.ipynb 2d987f95
+function numbers(m: Machine, { code, order }: DType, bytes: Buffer): Numbers {
+  spend(m, (code === 'f2' ? 3 : 1) * bytes.length)
+  const Type = dtypes[code][1], own = new Uint8Array(bytes), buf = Buffer.from(own.buffer)
+  const size = order === '>' ? Type.BYTES_PER_ELEMENT : 1
+  if (size === 2) buf.swap16()
+  if (size === 4) buf.swap32()
+  if (size === 8) buf.swap64()
+  const data = new Type(own.buffer)
+  return code === 'f2' ? Float32Array.from(data as Uint16Array, half) : data
+}
+
+// %% ../nbs/01_files.ipynb bdbb6016
+function rowsFirst(from: Numbers, shape: number[]): Numbers {
+  const to = from.slice(), items = shape.reduce((a, b) => a * b, 1), per = from.length / (items || 1)
+  const steps = shape.map((_, k) => shape.slice(0, k).reduce((a, b) => a * b, per))
+  for (let i = 0; i < items; i++) {
+    let [rest, at] = [i, 0]
+    for (let k = shape.length - 1; k >= 0; k--) {
+      at += (rest % shape[k]) * steps[k]
+      rest = Math.floor(rest / shape[k])
+    }
+    for (let j = 0; j < per; j++) to[i * per + j] = from[at + j]
+  }
+  return to
+}
+
+// %% ../nbs/01_files.ipynb b4f87ae5
+function faced(o: NdArray): NdArray {
+  const face = () => {
+    const some = Array.from(o.data.subarray(0, 6) as ArrayLike<number | bigint>).join(', ')
+    return `${o.dtype} [${o.shape.join(', ')}]: ${some}${o.data.length > 6 ? ', …' : ''}`
+  }
+  return Object.defineProperty(o, inspect.custom, { value: face })
+}
+
+// %% ../nbs/01_files.ipynb bbe7c857
+function arrayOf(m: Machine, [shape, type, fortran, data]: unknown[]): NdArray {
+  const ok = Array.isArray(shape) && shape.length <= 64 && shape.every(o => Number.isInteger(o) && o >= 0)
+  if (!ok || !(type instanceof DType) || !(data instanceof Raw)) refuse(m, 'an array without shape, type or bytes')
+  const n = shape.reduce((a, b) => a * b, 1) * type.size, had = data.bytes.length
+  if (n !== had) refuse(m, `an array [${shape}] of ${type.name} has ${had} bytes in place of ${n},`)
+  const flat = numbers(m, type, data.bytes)
+  return { shape, dtype: type.name, data: fortran === true ? rowsFirst(flat, shape) : flat }
+}
+
+// %% ../nbs/01_files.ipynb 68329c13
+const str = (o: unknown) => String(ended(o))
+
+function dtype(m: Machine, [code]: unknown[]): DType {
+  if (!Object.hasOwn(dtypes, str(code))) refuse(m, `an array of type ${str(code)}, which is not read,`)
+  return new DType(str(code) as keyof typeof dtypes)
+}
+
+function setOrder(m: Machine, o: DType, state: unknown): void {
+  const order = Array.isArray(state) ? str(state[1]) : ''
+  if (!['<', '>', '|', '='].includes(order)) refuse(m, `an array of unknown byte order “${order}”`)
+  o.order = order
+}
+
+/** One number out of an array: a `number` where it is exact, a `bigint`, a boolean, or `{ re, im }`. */
+function scalar(m: Machine, [type, data]: unknown[]): unknown {
+  const o = arrayOf(m, [[], type, false, data]), [a, b] = o.data
+  if (o.dtype === 'bool') return a !== 0
+  return b !== undefined ? { re: a, im: b } : typeof a === 'bigint' ? plainInt(a) : a
+}
+
+// %% ../nbs/01_files.ipynb 6d4b1899
+type Make = (m: Machine, args: unknown[]) => unknown
+
+/** An array yet without state, which `build` will give it. */
+function blank(m: Machine): NdArray {
+  const o = faced({ shape: [0], dtype: 'float64', data: new Float64Array(0) })
+  m.empty.add(o)
+  return o
+}
+
+function encoded(m: Machine, o: unknown): Raw {
+  if (o instanceof Raw) return o
+  if (/[^\0-\xff]/.test(String(o))) refuse(m, 'bytes beyond 255')
+  spend(m, str(o).length + 64)
+  return new Raw(Buffer.from(str(o), 'latin1'), false)
+}
+
+const listed = (o: unknown) => Array.isArray(o) ? o : []
+
+// %% ../nbs/01_files.ipynb 221ce3fd
+const numpy: Record<string, Make> = {
+  'multiarray._reconstruct': blank,
+  'multiarray.scalar': scalar,
+  'numeric._frombuffer': (m, [data, type, shape, order]) => faced(arrayOf(m, [shape, type, str(order) === 'F', data]))
+}
+
+const builtins: Record<string, Make> = {
+  set: (m, [o]) => (spend(m, 32 * listed(o).length + 256), new Set(listed(o))),
+  frozenset: (m, [o]) => (spend(m, 32 * listed(o).length + 256), new Set(listed(o))),
+  bytes: (m, [o = '']) => encoded(m, o),
+  bytearray: (m, [o = '']) => encoded(m, o),
+  complex: (_, [re = 0, im = 0]) => ({ re, im })
+}
+
+const under = (prefix: string, o: Record<string, Make>) =>
+  Object.fromEntries(Object.entries(o).map(([k, f]) => [`${prefix}.${k}`, f]))
+
+const known: Record<string, Make> = {
+  'numpy.ndarray': blank, 'numpy.dtype': dtype, '_codecs.encode': (m, [o]) => encoded(m, o),
+  ...under('numpy.core', numpy), ...under('numpy._core', numpy),
+  ...under('builtins', builtins), ...under('__builtin__', builtins)
+}
+
+// %% ../nbs/01_files.ipynb da415b65
+class Global { constructor(public name: string, public make: Make) {} }
+
+function named(m: Machine, module: unknown, name: unknown): void {
+  const o = `${str(module)}.${str(name)}`
+  if (!Object.hasOwn(m.globals, o)) refuse(m, `${o} is asked for, which is not allowed,`)
+  push(m, new Global(o, m.globals[o]), 64)
+}
+
+function call(m: Machine, f: unknown, args: unknown): void {
+  if (!(f instanceof Global) || !Array.isArray(args)) refuse(m, 'something that is no function is called')
+  push(m, f.make(m, args), 64)
+}
+
+// %% ../nbs/01_files.ipynb f18ce7df
+function build(m: Machine): void {
+  const state = pop(m), o = pop(m)
+  if (o instanceof DType) setOrder(m, o, state)
+  else if (m.empty.delete(o)) Object.assign(o, arrayOf(m, listed(state).slice(-4)))
+  else if (typeof o?.setState === 'function') o.setState(state)
+  else refuse(m, 'a state is given to something that takes none')
+  m.stack.push(o)
+}
+
+function persistent(m: Machine, id: unknown): void {
+  if (!m.persistentLoad) refuse(m, `the pickle points outside, at ${inspect(id).slice(0, 100)},`)
+  push(m, m.persistentLoad(id))
+}
+
+// %% ../nbs/01_files.ipynb 8ae6ef72
+const objectOps: Ops = {
+  c: m => { const module = line(m); named(m, module, line(m)) },
+  '\x93': m => { const name = pop(m), module = pop(m); named(m, module, name) },
+  i: m => { const module = line(m), name = line(m), o = popMark(m); named(m, module, name); call(m, pop(m), o) },
+  o: m => { const [f, ...args] = popMark(m); call(m, f, args) },
+  R: m => { const args = pop(m), f = pop(m); call(m, f, args) },
+  '\x81': m => { const args = pop(m), f = pop(m); call(m, f, args) },
+  '\x92': m => { if (pop(m)?.size) refuse(m, 'a call with named arguments'); objectOps.R(m) },
+  b: build,
+  P: m => persistent(m, line(m)),
+  Q: m => persistent(m, pop(m)),
+  '\x97': m => refuse(m, 'a buffer outside the pickle is wanted'),
+  '\x98': () => {}
+}
+
+const ops: Ops = { ...numberOps, ...textOps, ...boxOps, ...memoOps, ...objectOps }
+
+// %% ../nbs/01_files.ipynb e6171df4
+function settle(root: unknown): unknown {
+  const outer = [root], seen = new Set<unknown>([outer]), todo: unknown[] = [outer]
+  const last = (o: unknown) => {
+    if (o instanceof Raw) return o.value
+    const box = Array.isArray(o) || o instanceof Map || o instanceof Set
+    if (box && !seen.has(o)) todo.push(o), seen.add(o)
+    return o
+  }
+  while (todo.length) {
+    const o = todo.pop()
+    if (Array.isArray(o)) o.forEach((v, i) => { o[i] = last(v) })
+    if (o instanceof Map) refill(o, ([k, v]) => o.set(last(k), last(v)))
+    if (o instanceof Set) refill(o, v => o.add(last(v)))
+  }
+  return outer[0]
+}
+
+function refill<T>(o: Iterable<T> & { clear(): void }, add: (item: T) => void): void {
+  const items = [...o]
+  o.clear()
+  items.forEach(add)
+}
+
+// %% ../nbs/01_files.ipynb 7294834b
+/** More for `unpickle`: bytes of memory to allow, functions to allow by their names, a reader of outside ids. */
+export type Unpickling = {
+  limit?: number, globals?: Record<string, (...args: any[]) => unknown>, persistentLoad?: (id: unknown) => unknown
+}
+
+// %% ../nbs/01_files.ipynb ad5f2a72
+/** Read a Python pickle, protocols 0 to 5: dict → Map, tuple → list, numpy array → `{ shape, dtype, data }`. */
+export function unpickle(bytes: Uint8Array, { limit, globals = {}, persistentLoad }: Unpickling = {}): unknown {
+  const more = Object.entries(globals).map(([k, f]): [string, Make] => [k, (_, args) => f(...args.map(ended))])
+  const m: Machine = {
+    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), pos: 0, start: 0, stack: [], marks: [],
+    memo: new Map(), empty: new Set(), spent: 0, limit: limit ?? Math.max(2 ** 30, 4 * bytes.length),
+    globals: { ...known, ...Object.fromEntries(more) }, persistentLoad
+  }
+  for (;;) {
+    m.start = m.pos
+    const code = String.fromCharCode(u8(m))
+    if (code === '.') return settle(pop(m))
+    if (!Object.hasOwn(ops, code)) refuse(m, `the unknown instruction ${code.charCodeAt(0)}`)
+    ops[code](m)
+  }
+}
+
+// %% ../nbs/01_files.ipynb 330ce4ff
+/** Images `x` [n, 784] with numbers from 0 to 1, and what they show, `y` [n], 0 to 9. */
+export type Digits = { x: NdArray, y: NdArray }
+
+// %% ../nbs/01_files.ipynb fc185040
+function digits([x, y]: NdArray[], n: number): Digits {
+  if (String(x?.shape) !== `${n},784` || String(y?.shape) !== `${n}`) {
+    throw new Error(`loadMnist: expected shapes [${n},784] and [${n}], got [${x?.shape}] and [${y?.shape}]`)
+  }
+  const o = { x, y: faced({ shape: [n], dtype: 'int32', data: Int32Array.from(y.data, Number) }) }
+  return Object.defineProperty(o, inspect.custom, { value: () => `${n} digits, x float32 [${n}, 784], y int32 [${n}]` })
+}
+
+// %% ../nbs/01_files.ipynb d064b31a
+/** Load MNIST, 50,000 + 10,000 + 10,000 digits, from `path`; downloads the file first if it is not there. */
+export async function loadMnist(path = join(root(), 'nbs/data/mnist.pkl.gz')) {
+  const [url, ...mirrors] = setting('mnist_urls')
+  if (!fs.existsSync(path)) await urlretrieve(url, path, { mirrors, sha256: setting('mnist_sha256') })
+  const [train, valid, test] = unpickle(gunzip(fs.readFileSync(path))) as NdArray[][]
+  return { train: digits(train, 50000), valid: digits(valid, 10000), test: digits(test, 10000) }
+}
