@@ -14,7 +14,7 @@ import { command } from './command'
 import { installHooks } from './hooks'
 import { Cell, Notebook, Output, cellSource, codeCells, formatNotebook, joinLines,
   parseNotebook } from './notebook'
-import { notebookNames, openProject } from './settings'
+import { Project, notebookNames, openProject } from './settings'
 
 type Dict = Notebook['metadata']
 
@@ -69,6 +69,28 @@ export function heavyCells(nb: Notebook, name: string): string[] {
     .map(o => `${name}, cell ${o.number}: outputs of ${(o.size / 1e6).toFixed(1)} MB`)
 }
 
+/** Clean a project's notebooks; returns the names of those it changed, or refuses with `check`. */
+export function cleanProject(project: Project,
+  { words = [] as string[], check = false } = {}): string[] {
+  const { root, nbs } = project
+  const read = notebookNames(project, words).map(name => {
+    const text = fs.readFileSync(path.join(root, name), 'utf8')
+    const nb = cleanNotebook(parseNotebook(text, name)), clean = formatNotebook(nb)
+    return { name, nb, clean, isDirty: clean !== text }
+  })
+  const dirty = read.filter(o => o.isDirty), names = dirty.map(o => o.name)
+  for (const o of read.flatMap(({ nb, name }) => heavyCells(nb, name))) console.warn(o)
+  if (check) {
+    const found = read.flatMap(({ nb, name }) => faults(nb, { name, root }))
+    if (names.length) found.unshift(`run "npm run clean": it would change ${names.join(', ')}`)
+    if (found.length) throw new Error(found.join('\n'))
+  } else {
+    sweep(path.join(root, nbs))
+    for (const o of dirty) writeAtomic(path.join(root, o.name), o.clean)
+  }
+  return names
+}
+
 function cleanCell({ cell_type, source, metadata, outputs, attachments }: Cell): Cell {
   return { cell_type, source, metadata: cleanMetadata(metadata ?? {}),
     ...cell_type === 'code' && { execution_count: null, outputs: cleanOutputs(outputs ?? []) },
@@ -107,22 +129,9 @@ if (require.main === module) {
       const nb = parseNotebook(fs.readFileSync(0, 'utf8'), 'standard input')
       return void process.stdout.write(formatNotebook(cleanNotebook(nb)))
     }
-    const project = openProject(), { root } = project
-    if (flags.has('--install')) return installHooks(root)
-    const read = notebookNames(project, words).map(name => {
-      const text = fs.readFileSync(path.join(root, name), 'utf8')
-      const nb = cleanNotebook(parseNotebook(text, name))
-      return { name, nb, clean: formatNotebook(nb), isDirty: formatNotebook(nb) !== text }
-    })
-    for (const o of read.flatMap(({ nb, name }) => heavyCells(nb, name))) console.warn(o)
-    const dirty = read.filter(o => o.isDirty), names = dirty.map(o => o.name).join(', ')
-    const found = read.flatMap(({ nb, name }) => faults(nb, { name, root }))
-    if (flags.has('--check')) {
-      if (names) found.unshift(`run "npm run clean": it would change ${names}`)
-      if (found.length) throw new Error(found.join('\n'))
-    }
-    sweep(path.join(root, project.nbs))
-    for (const o of flags.has('--check') ? [] : dirty) writeAtomic(path.join(root, o.name), o.clean)
+    const project = openProject(), check = flags.has('--check')
+    if (flags.has('--install')) return installHooks(project.root)
+    const names = cleanProject(project, { words, check }).join(', ')
     console.log(`clean: ${names || 'nothing to change'}`)
   })
 }

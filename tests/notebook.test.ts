@@ -2,7 +2,8 @@ import * as assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { sweep, writeAtomic } from '../scripts/atomic'
-import { cellSource, codeCells, directives, formatNotebook, parseNotebook } from '../scripts/notebook'
+import { cellSource, codeCells, directives, formatNotebook,
+  parseNotebook } from '../scripts/notebook'
 import { parseSettings, projectRoot } from '../scripts/settings'
 import { notebook, project } from './project'
 
@@ -114,7 +115,7 @@ it('formatNotebook writes the bytes that Jupyter writes', () => {
   const nb = parseNotebook(reference, 'x')
   assert.equal(formatNotebook(nb), reference)
   const shuffled = { metadata: {}, nbformat_minor: 5, nbformat: 4, cells: nb.cells.map(o =>
-    ({ source: cellSource(o), ...o })) }
+    ({ ...o, source: cellSource(o) })) }
   assert.equal(formatNotebook(shuffled), reference)
 })
 
