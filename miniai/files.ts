@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (2e44d55a0d64)
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (35c73b9dd35d)
 // From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
 
 import { spawnSync } from 'child_process'
@@ -211,7 +211,7 @@ export function gunzip(bytes: Uint8Array, { limit = 2 ** 30 } = {}): Buffer {
   return o.buffer
 }
 
-// %% ../nbs/01_files.ipynb 2164cf14
+// %% ../nbs/01_files.ipynb 3120acb4
 type Machine = {
   bytes: Buffer, pos: number, start: number // of the instruction that runs now
   stack: unknown[], marks: number[], memo: Map<number, unknown>, empty: Set<unknown>
@@ -219,7 +219,7 @@ type Machine = {
 }
 
 function refuse(m: Machine, what: string): never {
-  throw new Error(`unpickle: ${what} at byte ${m.start}`)
+  throw new Error(`unpickle: ${what.replace(/[^ -~“”]/g, '?').slice(0, 200)} at byte ${m.start}`)
 }
 
 function spend(m: Machine, n: number): void {
@@ -326,7 +326,7 @@ function decode(m: Machine, bytes: Buffer): string {
 
 const text = (m: Machine, n: number) => push(m, decode(m, take(m, n)), 2 * n + 32)
 
-// %% ../nbs/01_files.ipynb cded8ae7
+// %% ../nbs/01_files.ipynb 0522f4f6
 const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', a: '\x07', b: '\b', f: '\f', v: '\v' }
 
 function unescape(_: string, o: string): string {
@@ -337,13 +337,13 @@ function unescape(_: string, o: string): string {
 function quoted(m: Machine): Raw {
   const s = line(m)
   if (!/^(["']).*\1$/s.test(s) || s.length < 2) refuse(m, 'a string without its quotes')
-  const inner = s.slice(1, -1).replace(/\\(x[0-9a-f]{2}|[0-7]{1,3}|.)/gis, unescape)
+  const inner = s.slice(1, -1).replace(/\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)/gs, unescape)
   return new Raw(Buffer.from(inner, 'latin1'), true)
 }
 
-// %% ../nbs/01_files.ipynb eb665410
+// %% ../nbs/01_files.ipynb cb7fee2e
 function escaped(m: Machine): string {
-  return line(m).replace(/\\u([0-9a-f]{4})|\\U([0-9a-f]{8})/gi, (_, four, eight) => {
+  return line(m).replace(/\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g, (_, four, eight) => {
     const code = parseInt(four ?? eight, 16)
     return code > 0x10ffff ? refuse(m, 'a character beyond U+10FFFF') : String.fromCodePoint(code)
   })
