@@ -1,6 +1,6 @@
 import * as path from 'path'
 import { cleanNotebook } from '../scripts/clean'
-import { codeCells, readNotebook, writeNotebook } from '../scripts/notebook'
+import { codeCells, Output, readNotebook, writeNotebook } from '../scripts/notebook'
 import { Collector } from '../scripts/outputs'
 import { changed, Compiler, failure, inParallel, openCompiler, Report, runNotebook, skipReason } from '../scripts/runner'
 import { notebookNames, openProject } from '../scripts/settings'
@@ -64,7 +64,7 @@ for (const name of throughKernel()) {
     try {
       for (const cell of codeCells(readNotebook(path.join(root, name), name))) {
         if (skipReason(cell.source, options)) continue
-        const { reply, outputs } = await kernel.execute(cell.source), fresh = []
+        const { reply, outputs } = await kernel.execute(cell.source), fresh: Output[] = []
         for (const o of outputs) collector.add(fresh, o)
         if (reply.status !== 'ok') fail(failure(name, cell, reply))
         const diff = changed(cell, fresh)

@@ -64,7 +64,7 @@ function start(cell, name) {
   return f(variables, require_, folder, path.join(folder, name), tools, live)
 }
 
-/** @param {typeof current} cell @param {unknown} [error] */
+/** @param {typeof current} cell @param {unknown[]} error what it failed with, if it did */
 function finish(cell, ...error) {
   if (!cell || cell !== current) return
   current = undefined

@@ -12,7 +12,7 @@ const zmq = createRequire(require.resolve('tslab/package.json'))('zeromq')
 const { encode, decode, message } = require('./wire.cjs')
 
 /** @typedef {{ reply: any, outputs: { type: string, content: any }[] }} Answer */
-/** @typedef {{ done: (a: Answer) => void, reply?: any, idle?: boolean, outputs: { type: string, content: any }[] }} Waiting */
+/** @typedef {{ done: (a: Answer) => void, failed: (e: Error) => void, reply?: any, idle?: boolean, outputs: { type: string, content: any }[] }} Waiting */
 
 const PORTS = ['shell_port', 'iopub_port', 'stdin_port', 'control_port', 'hb_port']
 
@@ -40,7 +40,6 @@ async function startKernel({ kernel, cwd, node = process.execPath }) {
   const child = spawn(node, [kernel, file], { cwd, stdio: ['ignore', 'inherit', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', text => { stderr += text })
-  const exited = new Promise(resolve => child.on('exit', resolve))
 
   const address = (/** @type {string} */ name) => `tcp://127.0.0.1:${/** @type {any} */ (connection)[`${name}_port`]}`
   const shell = new zmq.Dealer(), control = new zmq.Dealer(), iopub = new zmq.Subscriber()
@@ -84,18 +83,23 @@ async function startKernel({ kernel, cwd, node = process.execPath }) {
    */
   function request(type, content, socket = shell) {
     const m = message(type, content)
-    return new Promise(done => {
-      waiting.set(m.header.msg_id, { done, outputs: [] })
+    return new Promise((done, failed) => {
+      waiting.set(m.header.msg_id, { done, failed, outputs: [] })
       socket.send(encode(key, m))
     })
   }
+
+  const exited = new Promise(resolve => child.on('exit', resolve)).then(() => {
+    for (const s of [shell, control, iopub]) s.close()
+    for (const w of waiting.values()) w.failed(new Error(`the kernel ended: ${stderr}`))
+  })
 
   /** Until its messages arrive, a subscriber misses what is published. */
   async function connected() {
     const hello = () => Promise.race([request('kernel_info_request', {}), new Promise(r => setTimeout(r, 200))])
     for (let info = await hello(); ; info = await hello()) if (info) return
   }
-  await Promise.race([connected(), exited.then(() => { throw new Error(stderr) })])
+  await connected()
   return {
     request, published, child, exited,
     stderr: () => stderr,
@@ -103,9 +107,8 @@ async function startKernel({ kernel, cwd, node = process.execPath }) {
     execute: (code, options) => request('execute_request', { code, silent: false, ...options }),
     interrupt: () => request('interrupt_request', {}, control),
     async close() {
-      await Promise.race([request('shutdown_request', { restart: false }, control), exited])
+      await request('shutdown_request', { restart: false }, control)
       await exited
-      for (const s of [shell, control, iopub]) s.close()
     },
   }
 }

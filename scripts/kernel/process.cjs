@@ -14,7 +14,7 @@ const ABORTS = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL'])
 /** @param {number | null} code @param {NodeJS.Signals | null} signal @param {string} said */
 function reason(code, signal, said) {
   if (/heap out of memory|Array buffer allocation failed/.test(said)) return 'out of memory: JavaScript\'s heap is full (NODE_OPTIONS=--max-old-space-size=8192 allows 8 GB)'
-  const last = said.split('\n').findLast(line => /^(F\d+|FATAL|#|terminate called|node:)|: symbol lookup|[Ee]rror:? /.test(line))?.replace(/^# /, '')
+  const last = said.split('\n').reverse().find(line => /^(F\d+|FATAL|#|terminate called|node:)|: symbol lookup|[Ee]rror:? /.test(line))?.replace(/^# /, '')
   if (signal === 'SIGKILL') return 'the system killed it, probably because memory ran out'
   if (signal) return `${ABORTS.has(signal) ? 'it gave up' : 'it crashed'} in native code (${signal})${last ? `: ${last}` : ''}`
   return `process.exit(${code}) was called`

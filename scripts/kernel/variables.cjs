@@ -12,17 +12,18 @@ function live(store, name, get) {
   Object.defineProperty(store, name, { get, set: value => { set(store, name, value) }, enumerable: true, configurable: true })
 }
 
+/** @param {PropertyDescriptor | undefined} d */
+const valueOf = d => d?.get ? d.get() : d?.value
+
 /**
  * Watch which of `names` a cell sets; the answer, a function, gives those it has not set and leaves them as they were.
  * @param {Record<string, unknown>} store @param {string[]} names
  */
 function watch(store, names) {
-  const watched = names.map(name => ({ name, before: Object.getOwnPropertyDescriptor(store, name), get: () => before(name) }))
-  /** @param {string} name */
-  function before(name) {
-    const d = watched.find(w => w.name === name)?.before
-    return d?.get ? d.get() : d?.value
-  }
+  const watched = names.map(name => {
+    const before = Object.getOwnPropertyDescriptor(store, name)
+    return { name, before, get: () => valueOf(before) }
+  })
   for (const { name, get } of watched) live(store, name, get)
   return () => {
     const unset = watched.filter(({ name, get }) => Object.getOwnPropertyDescriptor(store, name)?.get === get)

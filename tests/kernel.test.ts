@@ -1,0 +1,311 @@
+import assert from 'assert/strict'
+import { spawnSync } from 'child_process'
+import * as fs from 'fs'
+import * as path from 'path'
+import { project } from './project'
+
+const { startKernel } = require('../scripts/kernel/client.cjs')
+
+const home = path.join(__dirname, '..')
+const { root } = project({})
+const nbs = path.join(root, 'nbs'), kernelFile = path.join(root, 'scripts', 'kernel.cjs')
+const modules = {
+  base: `/** Twice \`x\`, whatever it is. */
+export const twice = (x: number) => x * 2
+export async function slow() {
+  await new Promise(r => setTimeout(r, 5))
+
+  throw new Error('slow fails')
+}
+`,
+  top: `import { twice } from './base'
+export { twice } from './base'
+export const made = twice(21)
+export function four(x: number) { return twice(twice(x)) }
+`,
+}
+for (const name of ['kernel', 'kernel.cjs']) {
+  fs.cpSync(path.join(home, 'scripts', name), path.join(root, 'scripts', name), { recursive: true })
+}
+fs.mkdirSync(path.join(root, 'miniai'))
+for (const [name, text] of Object.entries(modules)) write(name, text)
+
+function write(name: string, text: string) { fs.writeFileSync(path.join(root, 'miniai', `${name}.ts`), text) }
+
+interface Answer { reply: any, outputs: { type: string, content: any }[] }
+interface Kernel {
+  execute(code: string, options?: object): Promise<Answer>
+  request(type: string, content: object): Promise<Answer>
+  interrupt(): Promise<Answer>
+  close(): Promise<void>
+  child: { kill(signal: string): void }
+  published: { type: string, content: any }[]
+}
+
+let kernel: Promise<Kernel> | undefined
+const open = () => kernel ??= startKernel({ kernel: kernelFile, cwd: nbs })
+const run = async (code: string, options?: object) => (await open()).execute(code, options)
+const sleep = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
+
+/** The text of a cell that must succeed: what it printed, then its value. */
+async function text(code: string) {
+  const { reply, outputs } = await run(code)
+  assert.equal(reply.status, 'ok', (reply.traceback ?? []).join('\n'))
+  const one = ({ content }: Answer['outputs'][number]) => content.text ?? content.data?.['text/plain'] ?? ''
+  return outputs.map(one).join('').trim()
+}
+
+/** The `error` message of a cell that must fail; the reply says the same. */
+async function fails(code: string) {
+  const { reply, outputs } = await run(code)
+  const { content } = outputs.find(o => o.type === 'error') ?? assert.fail(`no error message: ${JSON.stringify(reply)}`)
+  assert.equal(reply.status, 'error')
+  assert.deepEqual([reply.ename, reply.evalue, reply.traceback], [content.ename, content.evalue, content.traceback])
+  return { ...content, trace: content.traceback.join('\n') }
+}
+
+/** A cell's error when it is interrupted after `ms`. */
+async function interrupted(code: string, ms = 300) {
+  const k = await open()
+  setTimeout(() => k.interrupt(), ms)
+  return fails(code)
+}
+
+/** Whether a process has ended; one that nobody asked for its result counts. */
+function isGone(pid: number) {
+  const file = `/proc/${pid}/stat`
+  if (fs.existsSync('/proc/self/stat')) return !fs.existsSync(file) || /\) [ZX] /.test(fs.readFileSync(file, 'utf8'))
+  return spawnSync('ps', ['-p', String(pid)]).status !== 0
+}
+
+it('the kernel answers, and runs its first cell, within seconds of its start', async function () {
+  const before = performance.now()
+  await open()
+  assert.equal(await text('1 + 1'), '2')
+  assert.ok(performance.now() - before < 20000)
+})
+
+it('cells run in the notebook\'s folder and know it as __dirname', async () => {
+  assert.equal(await text('console.log(process.cwd() === __dirname, __filename.startsWith(__dirname)); __dirname'), `true true\n${nbs}`)
+})
+
+it('a module is imported by its name, type-checked, and knows its own file', async () => {
+  assert.equal(await text(`import { four, made } from 'miniai/top'\nfour(1) + made`), '46')
+  const { ename, evalue, trace } = await fails(`four('one')`)
+  assert.equal(ename, 'TypeError')
+  assert.equal(evalue, `Argument of type 'string' is not assignable to parameter of type 'number'.`)
+  assert.match(trace, /cell \[\d+\] line 1:6 - .* \(TS2345\)\n {4}four\('one'\)\n {9}~~~~~$/)
+  write('where', 'export const file = __filename, folder = __dirname\n')
+  assert.equal(await text(`import { file, folder } from 'miniai/where'\nfile + ' ' + folder`),
+    `${path.join(root, 'miniai', 'where.ts')} ${path.join(root, 'miniai')}`)
+})
+
+it('an exported change is live in the next cell, for dependents and names imported before', async () => {
+  assert.equal(await text(`import { four, made, twice } from 'miniai/top'\nfour(1) + made`), '46')
+  write('base', modules.base.replace('x * 2', 'x * 3'))
+  assert.equal(await text('twice(1) + four(1) + made'), String(3 + 9 + 63))
+  write('base', modules.base.replace('x: number', 'x: string').replace('x * 2', 'x.length'))
+  assert.match((await fails('twice(1)')).evalue, /Argument of type 'number' is not assignable to parameter of type 'string'/)
+  write('base', modules.base)
+  assert.equal(await text('twice(1) + four(1) + made'), '48')
+})
+
+it('a module written after its import failed is found by the next cell', async () => {
+  assert.match((await fails(`import { fresh } from 'miniai/fresh'`)).evalue, /Cannot find module 'miniai\/fresh'/)
+  write('fresh', 'export const fresh = 7\n')
+  assert.equal(await text(`import { fresh } from 'miniai/fresh'\nfresh`), '7')
+})
+
+it('a module that throws when loaded fails who imports it, and nobody else', async () => {
+  await text(`import { twice } from 'miniai/top'`)
+  write('base', `throw new Error('half written')\n` + modules.base)
+  assert.equal(await text('twice(1)'), '2')
+  assert.match((await fails(`import { twice } from 'miniai/top'`)).trace, /half written\n +at miniai\/base\.ts:1:7/)
+  write('base', modules.base)
+  assert.equal(await text(`import { twice } from 'miniai/top'\ntwice(1)`), '2')
+})
+
+it('a type error in a module names its line', async () => {
+  write('wrong', `export const a = 1\nexport const b: string = a\n`)
+  assert.match((await fails(`import { b } from 'miniai/wrong'`)).trace, /miniai\/wrong\.ts:2:14 - Type 'number'/)
+})
+
+it('a trace names cells and modules by their lines, through awaits', async () => {
+  const { reply } = await run(`import { slow } from 'miniai/base'\nfunction first() {\n\n  throw new TypeError('first')\n}\n0`)
+  const n = reply.execution_count
+  const { ename, evalue, trace } = await fails('\nfirst()')
+  assert.deepEqual([ename, evalue], ['TypeError', 'first'])
+  assert.equal(trace, `TypeError: first\n    at first (cell [${n}] line 4: throw new TypeError('first'))\n    at cell [${n + 1}] line 2: first()`)
+  const later = await fails('const a = 1\nawait slow()')
+  assert.equal(later.trace, `Error: slow fails\n    at slow (miniai/base.ts:6:9)\n    at async cell [${n + 2}] line 2: await slow()`)
+})
+
+it('what is thrown need not be an Error, and its cause is told', async () => {
+  assert.equal((await fails(`throw { code: 3 }`)).evalue, '{ code: 3 }')
+  assert.match((await fails(`throw new Error('outer', { cause: new Error('inner') })`)).trace, /outer[^]*cause\]: Error: inner/)
+})
+
+it('a cell after a failed one runs, whenever it is sent', async () => {
+  const first = run(`throw new Error('x')`)
+  await first
+  assert.equal(await text('2'), '2')
+})
+
+it('cells sent with a failing one are not run, unless stop_on_error is false', async () => {
+  const [, a, b] = await Promise.all([run(`throw new Error('x')`), run('var ran = 1'), run('2')])
+  assert.deepEqual([a.reply.status, b.reply.status], ['aborted', 'aborted'])
+  const [, c] = await Promise.all([run(`throw new Error('x')`, { stop_on_error: false }), run('3')])
+  assert.equal(c.reply.status, 'ok')
+  const [, d] = await Promise.all([run(`const x: string = 1`), run('4')])
+  assert.equal(d.reply.status, 'aborted')
+})
+
+it('a failed cell keeps what it had set, and what it had not set keeps its old value', async () => {
+  await text('let kept = 1, old = 2')
+  await fails(`let kept = 'new'\nlet old = (() => { throw new Error('no') })() as string`)
+  assert.equal(await text('kept.length + old'), '5')
+})
+
+it('an unhandled rejection and a throw from a timer fail their cell', async () => {
+  assert.equal((await fails(`void Promise.reject(new RangeError('lost'))`)).ename, 'RangeError')
+  const timer = `setTimeout(() => { throw new Error('late') }, 20)\n`
+  const { trace } = await fails(timer + `await new Promise(r => setTimeout(r, 500))`)
+  assert.match(trace, /Error: late\n.*cell \[\d+\] line 1: setTimeout/)
+})
+
+it('a throw after the end of the last cell is published as its error', async () => {
+  const k = await open(), seen = k.published.length
+  await text(`setTimeout(() => { throw new Error('afterwards') }, 50); 0`)
+  await sleep(300)
+  assert.ok(k.published.slice(seen).some(o => o.type === 'error' && o.content.evalue === 'afterwards'))
+})
+
+it('interrupt ends a loop that awaits, runs its finally, and nothing of it goes on', async () => {
+  const code = `let i = 0\nconst nap = (ms: number) => new Promise(r => setTimeout(r, ms))
+    async function fit() { try { for (;;) { await nap(10); i++ } } finally { console.log('cleaned up') } }\nawait fit()`
+  assert.equal((await interrupted(code)).ename, 'Interrupted')
+  assert.equal(await text('const before = i; await nap(200); i - before'), '0')
+})
+
+it('interrupt ends a loop over an async iterator and its source', async () => {
+  await text(`let closed = false
+    async function* ticks() { try { for (;;) { await new Promise(r => setTimeout(r, 10)); yield 1 } } finally { closed = true } }`)
+  assert.equal((await interrupted('for await (const t of ticks()) void t')).ename, 'Interrupted')
+  assert.equal(await text('closed'), 'true')
+})
+
+it('interrupt aborts the signal that libraries are given', async () => {
+  await text(`const signal = (globalThis as any)[Symbol.for('miniai.interrupt')] as AbortSignal`)
+  await interrupted('await new Promise(() => {})')
+  assert.equal(await text('signal.aborted'), 'true')
+})
+
+for (const [what, code] of [
+  ['a busy loop', 'for (;;) {}'],
+  ['a busy loop after an await', 'await new Promise(r => setTimeout(r, 1)); for (;;) {}'],
+  ['a loop that awaits nothing', 'for (;;) await null'],
+]) {
+  it(`interrupt ends ${what}, tells its line, and variables live on`, async () => {
+    await text('let alive = 5')
+    const { trace } = await interrupted(code)
+    assert.match(trace, /^Interrupted: the cell was interrupted\n.*cell \[\d+\] line 1: /)
+    assert.equal(await text('alive'), '5')
+  })
+}
+
+it('SIGINT interrupts like the message', async () => {
+  const k = await open()
+  setTimeout(() => k.child.kill('SIGINT'), 200)
+  assert.equal((await fails('await new Promise(() => {})')).ename, 'Interrupted')
+})
+
+it('ten thousand printed lines arrive, in order, in few messages', async () => {
+  const { outputs } = await run('for (let i = 0; i < 10000; i++) console.log(i)')
+  const streams = outputs.filter(o => o.type === 'stream')
+  assert.equal(streams.map(o => o.content.text).join(''), Array.from({ length: 10000 }, (_, i) => `${i}\n`).join(''))
+  assert.ok(streams.length < 200, `${streams.length} messages`)
+})
+
+it('a display is shown with all its MIME types, from a module too; quick updates end in the last', async () => {
+  write('show', `const jupyter = require('tslab/dist/jupyter')
+export const show = (data: object, update: boolean) =>
+  jupyter.lastWriteDisplayData({ data, metadata: {}, transient: { display_id: 'one' } }, update)
+`)
+  const { outputs } = await run(`import { show } from 'miniai/show'
+    show({ 'text/html': '<b>0</b>', 'text/plain': '0' }, false)
+    for (let i = 1; i <= 20000; i++) show({ 'text/plain': String(i) }, true)`)
+  const shown = outputs.filter(o => o.type !== 'execute_input')
+  assert.deepEqual(shown[0].content.data, { 'text/html': '<b>0</b>', 'text/plain': '0' })
+  assert.deepEqual(shown.at(-1), { type: 'update_display_data',
+    content: { data: { 'text/plain': '20000' }, metadata: {}, transient: { display_id: 'one' } } })
+})
+
+it('a value shows its own face, the way Deno asks for it', async () => {
+  const { outputs } = await run(`({ [Symbol.for('Jupyter.display')]: async () => ({ 'text/html': '<i>x</i>', 'text/plain': 'x' }) })`)
+  assert.deepEqual(outputs.at(-1)?.content.data, { 'text/html': '<i>x</i>', 'text/plain': 'x' })
+})
+
+it('for await and await stand at the top of a cell', async () => {
+  assert.equal(await text('for await (const x of [1, Promise.resolve(2)]) console.log(x)'), '1\n2')
+})
+
+it('what a started program prints belongs to the cell; logs of TensorFlow do not', async () => {
+  const log = '2026-01-01 00:00:00.000000: I tensorflow/core/platform/cpu_feature_guard.cc:182] This TensorFlow binary'
+  assert.equal(await text(`require('child_process').execSync('echo out; echo "${log}" >&2', { stdio: 'inherit' })
+    await new Promise(r => setTimeout(r, 100))`), 'out')
+})
+
+it('Shift-Tab shows the documentation of a module\'s function', async () => {
+  await text(`import { twice } from 'miniai/base'`)
+  const { reply } = await (await open()).request('inspect_request', { code: 'twice(1)', cursor_pos: 3, detail_level: 0 })
+  assert.match(reply.data['text/plain'], /twice\(x: number\): number[^]*Twice `x`, whatever it is\./)
+})
+
+it('Tab completes members, exported names and modules', async () => {
+  const complete = async (code: string) => (await (await open()).request('complete_request', { code, cursor_pos: code.length })).reply.matches
+  assert.deepEqual(await complete('Math.ab'), ['abs'])
+  assert.deepEqual(await complete(`import * as top from 'miniai/top'\ntop.fo`), ['four'])
+  const inside = `import { fo } from 'miniai/top'`
+  const { reply } = await (await open()).request('complete_request', { code: inside, cursor_pos: 11 })
+  assert.deepEqual(reply.matches, ['four'])
+})
+
+for (const [what, code, reason] of [
+  ['process.exit()', 'process.exit(3)', /process\.exit\(3\) was called/],
+  ['a crash in native code', `process.kill(process.pid, 'SIGSEGV'); await new Promise(() => {})`, /it crashed in native code \(SIGSEGV\)/],
+  ['full memory', `require('v8').setFlagsFromString('--max-old-space-size=60')\nconst xs = []\nfor (;;) xs.push(new Array(1e5).fill(0.5))`, /out of memory/],
+] as const) {
+  it(`after ${what} the cell says why its process ended, and the next one runs`, async () => {
+    const { ename, evalue } = await fails(code)
+    assert.equal(ename, 'KernelDied')
+    assert.match(evalue, reason)
+    assert.equal(await text('1 + 1'), '2')
+  })
+}
+
+it('a kernel without its packages says what to do', () => {
+  const bare = project({})
+  fs.rmSync(path.join(bare.root, 'node_modules'))
+  fs.cpSync(path.join(root, 'scripts'), path.join(bare.root, 'scripts'), { recursive: true })
+  const { status, stderr } = spawnSync(process.execPath, [path.join(bare.root, 'scripts', 'kernel.cjs'), 'none.json'], { encoding: 'utf8' })
+  assert.equal(status, 1)
+  assert.match(stderr, /^The miniai kernel ended: Cannot find module 'tslab\/package.json'\. "npm run setup" installs/)
+})
+
+it('the kernel and its process end when asked', async () => {
+  const pid = Number(await text('process.pid'))
+  await (await open()).close()
+  await sleep(100)
+  assert.ok(isGone(pid))
+})
+
+it('the process of the cells ends when the kernel is killed', async () => {
+  const k: Kernel = await startKernel({ kernel: kernelFile, cwd: nbs })
+  const pid = Number((await k.execute('process.pid')).outputs.at(-1)?.content.data['text/plain'])
+  const running = assert.rejects(k.execute('for (;;) {}'), /the kernel ended/)
+  await sleep(300)
+  k.child.kill('SIGKILL')
+  await running
+  await sleep(500)
+  assert.ok(isGone(pid))
+})
