@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (35c73b9dd35d)
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (51aa30e8fcac)
 // From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
 
 import { spawnSync } from 'child_process'
@@ -59,7 +59,7 @@ function begun(url: string, path: string): { size: number, mark: string } {
   return from === url && mark && fs.existsSync(part) ? { size: fs.statSync(part).size, mark } : { size: 0, mark: '' }
 }
 
-// %% ../nbs/01_files.ipynb e3514436
+// %% ../nbs/01_files.ipynb c063426c
 async function ask(url: string, path: string, signal: AbortSignal): Promise<{ res: Response, from: number }> {
   const { size, mark } = begun(url, path)
   const rest: Record<string, string> = size ? { range: `bytes=${size}-`, 'if-range': mark } : {}
@@ -68,7 +68,8 @@ async function ask(url: string, path: string, signal: AbortSignal): Promise<{ re
   const fits = res.headers.get('content-range')?.startsWith(`bytes ${size}-`) && tag(res) === mark
   if (res.status === 206 && size && fits) return { res, from: size }
   fs.rmSync(tagOf(path), { force: true })
-  throw new Error(`the server answered ${res.status} ${res.statusText}`)
+  const final = res.status >= 400 && res.status < 500 && ![408, 416, 429].includes(res.status)
+  throw Object.assign(new Error(`the server answered ${res.status} ${res.statusText}`), { final })
 }
 
 // %% ../nbs/01_files.ipynb bb895df4
@@ -100,17 +101,17 @@ async function receive(url: string, path: string, { timeout, report }: { timeout
   } finally { clearTimeout(timer) }
 }
 
-// %% ../nbs/01_files.ipynb ead475a3
+// %% ../nbs/01_files.ipynb bdebea6d
 const reason = (e: any): string => e.cause ? reason(e.cause) : e.code ? `${e.code} ${e.message}` : e.message
 const sizeOf = (path: string) => fs.existsSync(path) ? fs.statSync(path).size : 0
 
 async function insist(url: string, path: string, options: { timeout: number, report: Report }): Promise<void> {
   let best = sizeOf(partOf(path))
   for (let failed = 1; ; failed++) {
-    try { return await receive(url, path, options) } catch (e) {
+    try { return await receive(url, path, options) } catch (e: any) {
       const size = sizeOf(partOf(path))
       if (size > best) failed = 0
-      if (failed === 3) throw e
+      if (failed === 3 || e.final) throw e
       best = Math.max(best, size)
       await new Promise(done => setTimeout(done, 100 * failed))
     }

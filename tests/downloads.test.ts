@@ -1,0 +1,290 @@
+import { strict as assert } from 'assert'
+import { spawn } from 'child_process'
+import { createHash } from 'crypto'
+import * as fs from 'fs'
+import { createServer, IncomingMessage, RequestListener, ServerResponse } from 'http'
+import { AddressInfo, createServer as createTcpServer } from 'net'
+import { tmpdir } from 'os'
+import { join } from 'path'
+import { loadMnist, urlretrieve } from 'miniai/files'
+
+const body = Buffer.from(Array.from({ length: 200000 }, (_, i) => (i * i) >> 7 & 255))
+const other = Buffer.from(body).reverse()
+const sha256 = (o: Buffer) => createHash('sha256').update(o).digest('hex')
+const closers: (() => void)[] = []
+let dir = '', path = ''
+
+beforeEach(() => {
+  dir = fs.mkdtempSync(join(tmpdir(), 'downloads-'))
+  path = join(dir, 'sub/file.bin')
+})
+
+afterEach(() => {
+  for (const close of closers.splice(0)) close()
+  fs.rmSync(dir, { recursive: true })
+})
+
+/** A server; gives its address and the list of what was asked. */
+async function serve(answer: (req: IncomingMessage, res: ServerResponse, n: number) => void) {
+  const asked: string[] = []
+  const listener: RequestListener = (req, res) => {
+    asked.push(`${req.url} ${req.headers.range ?? 'all'}`)
+    answer(req, res, asked.length)
+  }
+  const server = createServer(listener)
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  closers.push(() => { server.close(); server.closeAllConnections() })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked }
+}
+
+const startOf = (req: IncomingMessage) => Number(/^bytes=(\d+)-$/.exec(req.headers.range ?? '')?.[1] ?? 0)
+
+/** Answer as a good server does: ranges, and `If-Range` with the version. */
+function good(req: IncomingMessage, res: ServerResponse, o = body, etag = '"one"', end = o.length) {
+  const same = !req.headers['if-range'] || req.headers['if-range'] === etag, from = same ? startOf(req) : 0
+  if (from > o.length) return void res.writeHead(416, { 'content-range': `bytes */${o.length}` }).end()
+  const range = from ? { 'content-range': `bytes ${from}-${o.length - 1}/${o.length}` } : {}
+  res.writeHead(from ? 206 : 200, { etag, 'content-length': o.length - from, ...range })
+  if (end >= o.length) res.end(o.subarray(from))
+  else res.write(o.subarray(from, end), () => setTimeout(() => res.destroy(), 20))
+}
+
+const left = () => fs.existsSync(join(dir, 'sub')) ? fs.readdirSync(join(dir, 'sub')) : []
+const arrived = (o = body) => {
+  assert.deepEqual(left(), ['file.bin'])
+  assert.ok(fs.readFileSync(path).equals(o))
+}
+
+it('urlretrieve(url, path) makes the folder, reports progress, gives the path, and asks once only', async () => {
+  const { url, asked } = await serve((req, res) => good(req, res)), seen: [number, number?][] = []
+  assert.equal(await urlretrieve(url, path, { onProgress: (...o) => seen.push(o) }), path)
+  arrived()
+  assert.deepEqual(seen.at(-1), [body.length, body.length])
+  assert.ok(seen.every(([done], i) => !i || done > seen[i - 1][0]))
+  await urlretrieve(url, path)
+  assert.deepEqual(asked, ['/ all'])
+})
+
+it('urlretrieve(url, path) goes on where the server broke off', async () => {
+  const { url, asked } = await serve((req, res, n) => good(req, res, body, '"one"', n < 6 ? n * 30000 : undefined))
+  await urlretrieve(url, path, { sha256: sha256(body) })
+  arrived()
+  assert.deepEqual(asked, ['/ all', ...[1, 2, 3, 4, 5].map(n => `/ bytes=${n * 30000}-`)])
+})
+
+it('urlretrieve(url, path) goes on with what an earlier program left', async () => {
+  const { url, asked } = await serve((req, res, n) => good(req, res, body, '"one"', n <= 4 ? 50000 : undefined))
+  await assert.rejects(urlretrieve(url, path), /could not be had/)
+  assert.deepEqual(left(), ['file.bin.part', 'file.bin.tag.part'])
+  await urlretrieve(url, path)
+  arrived()
+  assert.equal(asked.at(-1), '/ bytes=50000-')
+})
+
+it('urlretrieve(url, path) starts again when the file has changed in between', async () => {
+  const { url } = await serve((req, res, n) => n < 2 ? good(req, res, body, '"one"', 90000) : good(req, res, other, '"two"'))
+  await urlretrieve(url, path, { sha256: sha256(other) })
+  arrived(other)
+})
+
+it('urlretrieve(url, path) notices a changed file even if the server ignores If-Range', async () => {
+  const { url } = await serve((req, res, n) => {
+    if (n > 1) delete req.headers['if-range']
+    n < 2 ? good(req, res, body, '"one"', 90000) : good(req, res, other, '"two"')
+  })
+  await urlretrieve(url, path)
+  arrived(other)
+})
+
+it('urlretrieve(url, path) starts again at a server that ignores Range', async () => {
+  const { url, asked } = await serve((req, res, n) => {
+    delete req.headers.range
+    good(req, res, body, '"one"', n < 2 ? 90000 : undefined)
+  })
+  await urlretrieve(url, path)
+  arrived()
+  assert.deepEqual(asked, ['/ all', '/ bytes=90000-'])
+})
+
+it('urlretrieve(url, path) does not go on without a mark of the version, or with a weak one', async () => {
+  for (const etag of ['', 'W/"one"']) {
+    const { url, asked } = await serve((req, res, n) => good(req, res, body, etag, n < 2 ? 90000 : undefined))
+    await urlretrieve(url, path)
+    arrived()
+    assert.deepEqual(asked, ['/ all', '/ all'])
+    fs.rmSync(path)
+  }
+})
+
+it('urlretrieve(url, path, {sha256}) starts again when the part that was left is damaged', async () => {
+  const { url } = await serve((req, res, n) => good(req, res, body, '"one"', n <= 4 ? 50000 : undefined))
+  await assert.rejects(urlretrieve(url, path))
+  fs.writeFileSync(`${path}.part`, Buffer.alloc(50000))
+  await urlretrieve(url, path, { sha256: sha256(body) })
+  arrived()
+})
+
+it('urlretrieve(url, path) starts again when more is there than the file has (416)', async () => {
+  const { url } = await serve((req, res, n) => good(req, res, n > 4 ? body.subarray(0, 1000) : body, '"one"', n <= 4 ? 50000 : undefined))
+  await assert.rejects(urlretrieve(url, path))
+  await urlretrieve(url, path)
+  arrived(body.subarray(0, 1000))
+})
+
+it('urlretrieve(url, path) follows redirects', async () => {
+  const { url, asked } = await serve((req, res) => req.url === '/c' ? good(req, res)
+    : void res.writeHead(req.url === '/a' ? 302 : 307, { location: req.url === '/a' ? '/b' : '/c' }).end())
+  await urlretrieve(`${url}/a`, path)
+  arrived()
+  assert.deepEqual(asked, ['/a all', '/b all', '/c all'])
+})
+
+it('urlretrieve(url, path) ends at a redirect in a circle', async () => {
+  const { url } = await serve((_, res) => void res.writeHead(302, { location: '/' }).end())
+  await assert.rejects(urlretrieve(url, path), /redirect count exceeded/)
+  assert.deepEqual(left(), [])
+})
+
+it('urlretrieve(url, path) takes a file of unknown length', async () => {
+  const { url } = await serve((_, res) => { res.write(body.subarray(0, 1000)); res.end(body.subarray(1000)) })
+  const seen: [number, number?][] = []
+  await urlretrieve(url, path, { onProgress: (...o) => seen.push(o) })
+  arrived()
+  assert.deepEqual(seen.at(-1), [body.length, undefined])
+})
+
+it('urlretrieve(url, path) takes an empty file', async () => {
+  const { url } = await serve((_, res) => void res.end())
+  await urlretrieve(url, path)
+  arrived(Buffer.alloc(0))
+})
+
+it('urlretrieve(url, path) refuses fewer bytes than were promised', async () => {
+  const { url, asked } = await serve((_, res) => {
+    res.writeHead(200, { 'content-length': body.length + 10 })
+    res.write(body, () => setTimeout(() => res.destroy(), 20))
+  })
+  await assert.rejects(urlretrieve(url, path), /could not be had\.\n {2}http:.*: /)
+  assert.ok(!fs.existsSync(path))
+  assert.equal(asked.length, 4)
+})
+
+it('urlretrieve(url, path, {sha256}) refuses more bytes than were promised', async () => {
+  const server = createTcpServer(o => {
+    o.on('error', () => {})
+    o.once('data', () => o.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello and more'))
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  closers.push(() => server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  await assert.rejects(urlretrieve(url, path, { sha256: sha256(Buffer.from('hello and more')) }), /refused|response/)
+  assert.ok(!fs.existsSync(path))
+})
+
+it('urlretrieve(url, path, {sha256}) refuses a wrong sum, names both, and keeps nothing', async () => {
+  const { url } = await serve((req, res) => good(req, res)), wrong = 'ab'.repeat(32)
+  await assert.rejects(urlretrieve(url, path, { sha256: wrong }), (e: Error) =>
+    e.message.includes(`its sha256 is ${sha256(body)}, expected ${wrong}`) && e.message.includes(url))
+  assert.deepEqual(left(), [])
+})
+
+it('urlretrieve(url, path, {sha256}) accepts one of several sums, and the id that git gives the file', async () => {
+  const { url } = await serve((req, res) => good(req, res))
+  const git = createHash('sha1').update(`blob ${body.length}\0`).update(body).digest('hex')
+  await urlretrieve(url, path, { sha256: ['ab'.repeat(32), git.toUpperCase()] })
+  arrived()
+})
+
+it('urlretrieve(url, path, {sha256}) keeps a right file and replaces a wrong one', async () => {
+  const { url, asked } = await serve((req, res) => good(req, res))
+  fs.mkdirSync(join(dir, 'sub'))
+  fs.writeFileSync(path, body)
+  await urlretrieve(url, path, { sha256: sha256(body) })
+  assert.deepEqual(asked, [])
+  fs.writeFileSync(path, other)
+  await assert.rejects(urlretrieve(`${url}/x`, path, { sha256: sha256(Buffer.alloc(1)) }))
+  arrived(other)
+  await urlretrieve(url, path, { sha256: sha256(body) })
+  arrived()
+})
+
+it('urlretrieve(url, path, {mirrors}) tries one after the other and says why each failed', async () => {
+  const gone = await serve((_, res) => void res.writeHead(404).end('no such file'))
+  const wrong = await serve((req, res) => good(req, res, other)), right = await serve((req, res) => good(req, res))
+  const closed = await serve(() => {})
+  closers.pop()!()
+  const mirrors = [closed.url, wrong.url, right.url]
+  await urlretrieve(gone.url, path, { mirrors, sha256: sha256(body) })
+  arrived()
+  fs.rmSync(path)
+  await assert.rejects(urlretrieve(gone.url, path, { mirrors: mirrors.slice(0, 2), sha256: sha256(body) }),
+    /could not be had\.\n.*404 Not Found\n.*ECONNREFUSED.*\n.*its sha256 is/)
+  assert.equal(gone.asked.length, 2)
+  assert.deepEqual(left(), [])
+})
+
+it('urlretrieve(url, path, {timeout}) gives up a silent server, and waits for a slow one', async () => {
+  const silent = await serve(() => {})
+  const start = performance.now()
+  await assert.rejects(urlretrieve(silent.url, path, { timeout: 100 }), /not a byte for 0.1 s/)
+  assert.ok(performance.now() - start < 5000)
+  const stuck = await serve((_, res) => { res.writeHead(200, { 'content-length': 10 }); res.write('a') })
+  await assert.rejects(urlretrieve(stuck.url, path, { timeout: 100 }), /not a byte for 0.1 s/)
+  const slow = await serve((_, res) => {
+    let n = 0
+    const timer = setInterval(() => { if (++n > 10) { clearInterval(timer); res.end() } else res.write('a') }, 50)
+  })
+  await urlretrieve(slow.url, path, { timeout: 300 })
+  arrived(Buffer.from('aaaaaaaaaa'))
+})
+
+it('urlretrieve(url, path) refuses what is no address', async () => {
+  await assert.rejects(urlretrieve('nonsense', path), /nonsense: .*Invalid URL/)
+})
+
+it('loadMnist(path) downloads a missing file from the addresses in settings.ini', async () => {
+  const real = fs.readFileSync(join(__dirname, '../nbs/data/mnist.pkl.gz')), fetchReal = globalThis.fetch
+  const { url } = await serve((req, res) => good(req, res, real)), asked: string[] = []
+  globalThis.fetch = (o, init) => { asked.push(String(o)); return fetchReal(url, init) }
+  try {
+    const { test } = await loadMnist(path)
+    assert.deepEqual(test.x.shape, [10000, 784])
+  } finally { globalThis.fetch = fetchReal }
+  assert.match(asked[0], /mnist\.pkl\.gz/)
+  arrived(real)
+})
+
+it('urlretrieve killed 50 times leaves no half file under its name, and the next run completes', async () => {
+  const large = Buffer.concat(Array(10).fill(body)), sum = sha256(large)
+  const { url } = await serve((req, res) => {
+    const from = req.headers['if-range'] === '"one"' ? startOf(req) : 0
+    const range = from ? { 'content-range': `bytes ${from}-${large.length - 1}/${large.length}` } : {}
+    res.writeHead(from ? 206 : 200, { etag: '"one"', 'content-length': large.length - from, ...range })
+    let at = from
+    const timer = setInterval(() => {
+      if (res.destroyed || at >= large.length) { clearInterval(timer); return void res.end() }
+      res.write(large.subarray(at, at += 20000))
+    }, 1)
+  })
+  const load = join(__dirname, '../scripts/load.cjs'), files = join(__dirname, '../miniai/files.ts')
+  const code = `require(${JSON.stringify(files)}).urlretrieve(${JSON.stringify(url)}, ${JSON.stringify(path)}, {
+    onProgress: () => process.send('byte') })`
+  const run = (delay: number) => new Promise<string>(done => {
+    const child = spawn(process.execPath, ['-r', load, '-e', code], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    child.once('message', () => { if (delay < Infinity) setTimeout(() => child.kill('SIGKILL'), delay) })
+    child.on('exit', (_, signal) => done(signal ?? ''))
+  })
+  let kills = 0, resumed = 0, finished = 0
+  for (let i = 0; kills < 50; i++) {
+    if (await run(i * 7 % 60) === 'SIGKILL') kills++
+    if (fs.existsSync(path)) {
+      assert.equal(sha256(fs.readFileSync(path)), sum)
+      fs.rmSync(path)
+      finished++
+    } else if (fs.statSync(`${path}.part`).size > 60000) resumed++
+  }
+  assert.equal(await run(Infinity), '')
+  assert.equal(sha256(fs.readFileSync(path)), sum)
+  assert.deepEqual(left(), ['file.bin'])
+  assert.ok(resumed > 5 && finished < 60)
+}).timeout(60000)
