@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (975421a5ce23)
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (ab0af81a1ec8)
 // Which machinery does the arithmetic, chosen in one place, and what a tensor looks like. You can skip this notebook at first reading.
 
 import * as tf from '@tensorflow/tfjs-core'
@@ -47,7 +47,7 @@ interface TensorflowBackend { binding: { TF_Version: string }, isUsingGpuDevice:
 const cudaName = () => execFileSync('nvidia-smi', ['--query-gpu=name', '--format=csv,noheader'],
   { encoding: 'utf8' }).split('\n')[0]
 
-// %% ../nbs/00d_engine.ipynb cc6a7742
+// %% ../nbs/00d_engine.ipynb ec605c97
 async function startTensorflow(): Promise<Started> {
   const folder = dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'))
   if (!existsSync(join(folder, 'lib/napi-v8/tfjs_binding.node'))) {
@@ -56,6 +56,7 @@ async function startTensorflow(): Promise<Started> {
   restoreNodeUtil()
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
   quietly(() => require('@tensorflow/tfjs-node-gpu'))
+  padOutside()
   const { binding, isUsingGpuDevice } = tf.backend() as unknown as TensorflowBackend
   const version = binding.TF_Version
   return isUsingGpuDevice ? { version, device: cudaName(), threads: availableParallelism() }
@@ -87,7 +88,7 @@ async function findAdapter(isAsked: boolean): Promise<Adapter> {
   return adapter
 }
 
-// %% ../nbs/00d_engine.ipynb 6264bcf2
+// %% ../nbs/00d_engine.ipynb e42c77ee
 const limits = ['maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupsPerDimension',
   'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupSizeX',
   'maxComputeInvocationsPerWorkgroup']
@@ -100,6 +101,7 @@ async function startWebgpu(isAsked: boolean): Promise<Started> {
   })
   const { WebGPUBackend } = require('@tensorflow/tfjs-backend-webgpu')
   tf.removeBackend('webgpu')
+  reverseOutside()
   tf.registerBackend('webgpu', () => new WebGPUBackend(device, info), 3)
   return { version: tf.version_core, device: info.description || info.vendor, threads: 1 }
 }
@@ -252,6 +254,142 @@ function face(t: tf.Tensor): string {
 }
 void Object.defineProperty(tf.Tensor.prototype, inspect.custom,
   { value(this: tf.Tensor) { return face(this) }, configurable: true })
+
+// %% ../nbs/00d_engine.ipynb 1b8a3c0e
+function sumTo(g: tf.Tensor, shape: number[]): tf.Tensor {
+  const axes = tf.broadcast_util.getReductionAxes(shape, g.shape)
+  return tf.reshape(axes.length ? tf.sum(g, axes) : g, shape)
+}
+
+for (const kernelName of ['Maximum', 'Minimum', 'SquaredDifference', 'BatchMatMul']) {
+  const old = tf.getGradient(kernelName)
+  tf.registerGradient({ ...old, gradFunc: (dy, saved, attrs) => {
+    const { a, b } = old.gradFunc(dy, saved, attrs)
+    return { a: () => sumTo(a(), saved[0].shape), b: () => sumTo(b(), saved[1].shape) }
+  } })
+}
+
+// %% ../nbs/00d_engine.ipynb 57cc1676
+for (const kernelName of ['Greater', 'Less', 'LessEqual', 'Equal', 'NotEqual', 'LogicalAnd',
+  'LogicalOr']) {
+  tf.registerGradient({ kernelName, inputsToSave: ['a', 'b'], gradFunc: (dy, [a, b]) =>
+    ({ a: () => tf.zeros(a.shape), b: () => tf.zeros(b.shape) }) })
+}
+tf.registerGradient({ kernelName: 'LogicalNot', inputsToSave: ['x'],
+  gradFunc: (dy, [x]) => ({ x: () => tf.zeros(x.shape) }) })
+
+// %% ../nbs/00d_engine.ipynb e5c0b6ba
+interface CumsumAttrs { axis: number, exclusive: boolean, reverse: boolean }
+tf.registerGradient({ kernelName: 'Cumsum', gradFunc: (dy, saved, attrs) => {
+  const { axis, exclusive, reverse } = attrs as unknown as CumsumAttrs
+  return { x: () => tf.cumsum(dy as tf.Tensor, axis, exclusive, !reverse) }
+} })
+
+// %% ../nbs/00d_engine.ipynb 95984151
+type Pair = number | [number, number]
+interface PoolAttrs { filterSize: Pair, strides: Pair, pad: 'same' | 'valid' | number }
+
+/** For the windows of one axis: size ÷ places that lie within 0 … n. */
+function excess(starts: number[], size: number, n: number): tf.Tensor {
+  return tf.tensor1d(starts.map(i => size / (Math.min(i + size, n) - Math.max(i, 0))))
+}
+
+function fullWindows(dy: tf.Tensor, x: tf.Tensor, a: PoolAttrs): tf.Tensor {
+  const shape = x.shape as [number, number, number, number]
+  const i = tf.backend_util.computePool2DInfo(shape, a.filterSize, a.strides, 1, a.pad)
+  const starts = (n: number, stride: number, before: number) =>
+    [...Array(n).keys()].map(k => k * stride - before)
+  const ys = starts(i.outHeight, i.strideHeight, i.padInfo.top)
+  const xs = starts(i.outWidth, i.strideWidth, i.padInfo.left)
+  const rows = tf.reshape(excess(ys, i.filterHeight, i.inHeight), [-1, 1, 1])
+  return tf.mul(dy, tf.mul(rows, tf.reshape(excess(xs, i.filterWidth, i.inWidth), [-1, 1])))
+}
+
+// %% ../nbs/00d_engine.ipynb 8ff72bcc
+const oldAvgPool = tf.getGradient('AvgPool')
+tf.registerGradient({ ...oldAvgPool, gradFunc: (dy, saved, attrs) => {
+  const isRight = tf.getBackend() === 'tensorflow'
+  const g = isRight ? dy : fullWindows(dy as tf.Tensor, saved[0], attrs as unknown as PoolAttrs)
+  return oldAvgPool.gradFunc(g, saved, attrs)
+} })
+
+// %% ../nbs/00d_engine.ipynb dad1f957
+interface ConvAttrs {
+  strides: number | [number, number]
+  pad: 'same' | 'valid' | number
+  dilations?: number | [number, number]
+  filterShape: Four
+  inputShape: Four
+}
+type Four = [number, number, number, number]
+type Inputs = Record<string, tf.Tensor>
+type Kernel<A> = (inputs: Inputs, attrs: A) => tf.Tensor
+
+function replaceKernel<A>(kernelName: string, backendName: string, make: (old: Kernel<A>) => Kernel<A>) {
+  const config = tf.getKernel(kernelName, backendName), { kernelFunc } = config
+  const old: Kernel<A> = (inputs, attrs) => {
+    const t = kernelFunc({ inputs, attrs: attrs as never, backend: tf.backend() }) as tf.TensorInfo
+    return t instanceof tf.Tensor ? t : tf.engine().makeTensorFromTensorInfo(t)
+  }
+  const made = make(old)
+  tf.unregisterKernel(kernelName, backendName)
+  tf.registerKernel({ ...config, kernelFunc: ({ inputs, attrs }) =>
+    tf.tidy(() => made(inputs as Inputs, attrs as never)) })
+}
+
+// %% ../nbs/00d_engine.ipynb 2009fb45
+function bordersOf(x: number[], w: number[], a: ConvAttrs): [number, number][] | undefined {
+  if (typeof a.pad === 'string') return undefined
+  const { padInfo: p } = tf.backend_util.computeConv2DInfo(x as Four, w as Four, a.strides,
+    a.dilations ?? 1, a.pad)
+  return [[0, 0], [p.top, p.bottom], [p.left, p.right], [0, 0]]
+}
+
+function padOutside(): void {
+  replaceKernel<ConvAttrs>('Conv2D', 'tensorflow', old => ({ x, filter }, a) => {
+    const borders = bordersOf(x.shape, filter.shape, a)
+    if (!borders) return old({ x, filter }, a)
+    return old({ x: tf.pad(x, borders), filter }, { ...a, pad: 'valid' })
+  })
+  replaceKernel<ConvAttrs>('Conv2DBackpropFilter', 'tensorflow', old => ({ x, dy }, a) => {
+    const borders = bordersOf(x.shape, a.filterShape, a)
+    if (!borders) return old({ x, dy }, a)
+    return old({ x: tf.pad(x, borders), dy }, { ...a, pad: 'valid' })
+  })
+  replaceKernel<ConvAttrs>('Conv2DBackpropInput', 'tensorflow', old => ({ dy, filter }, a) => {
+    const borders = bordersOf(a.inputShape, filter.shape, a)
+    if (!borders) return old({ dy, filter }, a)
+    const inputShape = a.inputShape.map((n, k) => n + borders[k][0] + borders[k][1]) as Four
+    const wide = old({ dy, filter }, { ...a, inputShape, pad: 'valid' })
+    return tf.slice(wide, borders.map(border => border[0]), a.inputShape)
+  })
+}
+
+// %% ../nbs/00d_engine.ipynb eb93690e
+type Resize = typeof tf.image.resizeBilinear
+function resizeGrad(resize: Resize, { images, dy }: Inputs, align: boolean): tf.Tensor {
+  const matrix = (from: number, to: number) => {
+    const units = tf.reshape(tf.eye(from), [1, from, 1, from]) as tf.Tensor4D
+    return tf.reshape(resize(units, [to, 1], align), [to, from])
+  }
+  const [, h, w] = images.shape, [, y, x] = dy.shape
+  return tf.einsum('nhxc,xw->nhwc', tf.einsum('nyxc,yh->nhxc', dy, matrix(h, y)), matrix(w, x))
+}
+
+// %% ../nbs/00d_engine.ipynb 50c2c371
+for (const [kernelName, resize] of [['ResizeBilinearGrad', tf.image.resizeBilinear],
+  ['ResizeNearestNeighborGrad', tf.image.resizeNearestNeighbor]] as [string, Resize][]) {
+  replaceKernel<{ alignCorners: boolean }>(kernelName, 'cpu', () => (inputs, { alignCorners }) =>
+    resizeGrad(resize, inputs, alignCorners))
+}
+
+// %% ../nbs/00d_engine.ipynb cbbe7433
+function reverseOutside(): void {
+  replaceKernel<CumsumAttrs>('Cumsum', 'webgpu', old => ({ x }, attrs) => {
+    const turn = (t: tf.Tensor) => attrs.reverse ? tf.reverse(t, attrs.axis) : t
+    return tf.clone(turn(old({ x: turn(x) }, { ...attrs, reverse: false })))
+  })
+}
 
 // %% ../nbs/00d_engine.ipynb 6b9db43c
 function einsumGrad(dy: tf.Tensor, inputs: tf.Tensor[], equation: string): tf.Tensor[] {

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (3bf31c698566)
+// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (4154fa559c36)
 // The backend that always works: how it gets threads, and the kernels it lacks. You can skip this notebook at first reading.
 
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
@@ -223,6 +223,26 @@ function depthwiseInputGrad({ dy, filter }: Inputs, attrs: ConvAttrs): tf.Tensor
 define('DepthwiseConv2dNativeBackpropFilter', depthwiseFilterGrad)
 define('DepthwiseConv2dNativeBackpropInput', depthwiseInputGrad)
 
+// %% ../nbs/00c_wasm.ipynb 908f216d
+type PoolAttrs = ConvAttrs & { filterSize: number | [number, number] }
+
+function maxPoolGrad({ dy, input, output }: Inputs, a: PoolAttrs): tf.Tensor {
+  const i = tf.backend_util.computePool2DInfo(input.shape as Four, a.filterSize, a.strides, 1,
+    a.pad, a.dimRoundingMode)
+  const dx = zeros(input.shape), c = i.inChannels, done = new Uint8Array(output.size)
+  const x = heap(input), y = heap(output), g = heap(dy), out = heap(dx)
+  eachTap(i, (p, o) => {
+    for (let k = 0; k < c; k++) {
+      const from = o * c + k, to = p * c + k
+      if (done[from] || x[to] !== y[from]) continue
+      out[to] += g[from]
+      done[from] = 1
+    }
+  })
+  return dx
+}
+define('MaxPoolGrad', maxPoolGrad)
+
 // %% ../nbs/00c_wasm.ipynb 76d95ac8
 interface SegmentAttrs { numSegments: number }
 
@@ -371,14 +391,18 @@ function mean({ x }: Inputs, { axis, keepDims }: SumAttrs): tf.Tensor {
 }
 define('Mean', mean)
 
-// %% ../nbs/00c_wasm.ipynb 0d55a62e
+// %% ../nbs/00c_wasm.ipynb 1776a260
 function share({ x }: Inputs): tf.Tensor {
   backend().incRef(x.dataId)
   return tf.engine().makeTensorFromTensorInfo({ dataId: x.dataId, shape: x.shape, dtype: x.dtype })
 }
 define('Identity', share)
-define('Cast', ({ x }: Inputs, { dtype }: { dtype: tf.DataType }) =>
-  x.dtype === dtype ? share({ x }) : first('Cast', { x }, { dtype }))
+
+function cast({ x }: Inputs, { dtype }: { dtype: tf.DataType }): tf.Tensor {
+  if (x.dtype === dtype) return share({ x })
+  return dtype === 'bool' ? tf.notEqual(x, 0) : first('Cast', { x }, { dtype })
+}
+define('Cast', cast)
 
 // %% ../nbs/00c_wasm.ipynb abfb744b
 function widen(small: tf.Tensor, large: tf.Tensor): tf.Tensor {
