@@ -1,12 +1,12 @@
-// Do not edit: made by "npm run export" from ../nbs/02_iterators.ipynb (167ec92777c7)
+// Do not edit: made by "npm run export" from ../nbs/02_iterators.ipynb (28313d9b6e08)
 // One thing after the other: `chunks` with `yield`, `islice`, `iter`, and a `Matrix` of our own.
 
 import { inspect, isDeepStrictEqual } from 'util'
 
-// %% ../nbs/02_iterators.ipynb d3bf9a28
+// %% ../nbs/02_iterators.ipynb 7a188b2d
 /** Split `xs` into pieces of `n`; the last may be shorter. Works for lists, typed arrays and strings. */
 export function* chunks<S extends { length: number, slice(from: number, to: number): S }>(xs: S, n: number): Generator<S> {
-  if (!(n >= 1)) throw new Error(`chunks: expected pieces of at least 1, got ${n}`)
+  if (!(Number.isInteger(n) && n > 0)) throw new Error(`chunks: expected pieces of at least 1, got ${n}`)
   for (let i = 0; i < xs.length; i += n) yield xs.slice(i, i + n)
 }
 
