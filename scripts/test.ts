@@ -5,12 +5,21 @@ import Mocha from 'mocha'
 import { command } from './command'
 import { openProject } from './settings'
 
-/** What `tests/notebooks.test.ts` is asked for: words in the names of notebooks, flags, and whether to store outputs. */
+/** What `tests/notebooks.test.ts` is asked for: words in notebooks' names, flags, whether to store outputs. */
 export interface Asked { words: string[], flags: string[], save: boolean }
 
-/** What the command line asked for; without one, everything. */
+/** What the command line asked for; mocha started otherwise runs everything. */
 export function asked(): Asked {
-  return JSON.parse(process.env.MINIAI_TEST ?? '{"words":[],"flags":[],"save":false}')
+  const list = (name: string) => (process.env[name] ?? '').split(' ').filter(Boolean)
+  return { words: list('MINIAI_WORDS'), flags: list('MINIAI_FLAGS'), save: Boolean(process.env.MINIAI_SAVE) }
+}
+
+/** The test files and the notebooks that `words` mean: `05` is a notebook, `kernel` the tests of that name. */
+export function chosen(all: string[], words: string[]): { files: string[], notebooks: string[] } {
+  const named = (word: string) => all.filter(o => o.startsWith(word))
+  const notebooks = words.filter(o => !named(o).length)
+  const files = [...words.flatMap(named), ...notebooks.length ? ['notebooks.test.ts'] : []]
+  return { files: words.length ? [...new Set(files)] : all, notebooks }
 }
 
 /** The last line of a test run. */
@@ -18,11 +27,9 @@ export function summary({ passes, failures, pending }: { passes: number, failure
   return `${passes} passed, ${failures} failed` + (pending ? `, ${pending} skipped` : '')
 }
 
-function runMocha({ words, save }: Asked, root: string) {
+function runMocha(root: string, files: string[]) {
   const { timeout, reporter } = require(path.join(root, 'package.json')).mocha
   const mocha = new Mocha({ timeout, reporter })
-  const all = fs.readdirSync(path.join(root, 'tests')).filter(o => o.endsWith('.test.ts')).sort()
-  const files = words.length || save ? ['notebooks.test.ts'] : all
   for (const o of files) mocha.addFile(path.join(root, 'tests', o))
   const runner = mocha.run(failures => {
     const { passes = 0, pending = 0 } = runner.stats ?? {}
@@ -34,8 +41,11 @@ function runMocha({ words, save }: Asked, root: string) {
 if (require.main === module) {
   const { root, flags } = openProject(path.dirname(__dirname)), options = flags.map(o => `--${o}`)
   command(['--save', ...options], (given, words) => {
-    const what = { words, flags: flags.filter(o => given.has(`--${o}`)), save: given.has('--save') }
-    process.env.MINIAI_TEST = JSON.stringify(what)
-    runMocha(what, root)
+    const all = fs.readdirSync(path.join(root, 'tests')).filter(o => o.endsWith('.test.ts')).sort()
+    const { files, notebooks } = chosen(all, words), isSave = given.has('--save')
+    process.env.MINIAI_WORDS = notebooks.join(' ')
+    process.env.MINIAI_FLAGS = flags.filter(o => given.has(`--${o}`)).join(' ')
+    process.env.MINIAI_SAVE = isSave ? 'yes' : ''
+    runMocha(root, isSave ? ['notebooks.test.ts'] : files)
   })
 }

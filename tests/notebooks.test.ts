@@ -2,7 +2,9 @@ import * as path from 'path'
 import { cleanNotebook } from '../scripts/clean'
 import { codeCells, Output, readNotebook, writeNotebook } from '../scripts/notebook'
 import { Collector } from '../scripts/outputs'
-import { changed, Compiler, failure, inParallel, openCompiler, Report, runNotebook, skipReason } from '../scripts/runner'
+import {
+  changed, failure, inParallel, openCompiler, Report, runNotebook, skipReason,
+} from '../scripts/runner'
 import { notebookNames, openProject } from '../scripts/settings'
 import { asked } from '../scripts/test'
 
@@ -12,21 +14,22 @@ const project = openProject(path.join(__dirname, '..')), { root, nbs } = project
 const { words, flags, save } = asked()
 const names = notebookNames(project, words), cwd = path.join(root, nbs)
 const options = { root, cwd, known: project.flags, flags }
-const skipped: string[] = []
-let compiler: Compiler, reports: Promise<Report>[]
 
-before(function () {
-  this.timeout(0)
-  compiler = openCompiler(root)
-  reports = inParallel(names, 2, name => runNotebook(compiler, readNotebook(path.join(root, name), name), name, options))
-  for (const o of reports) o.catch(() => {}) // each has a test that awaits it
-})
+/** The first test starts them all, two at a time. */
+let started: Promise<Report>[] | undefined
+function reports() {
+  if (started) return started
+  const compiler = openCompiler(root)
+  started = inParallel(names, 2, name => runNotebook(compiler, readNotebook(path.join(root, name), name), name, options))
+  for (const o of started) o.catch(() => {}) // each has a test that awaits it
+  return started
+}
 
-after(() => {
-  compiler.close()
-  const count = (flag: string) => `${flag} ${skipped.filter(o => o === flag).length}`
-  if (skipped.length) console.log(`  cells left out: ${[...new Set(skipped)].map(count).join(', ')}`)
-})
+/** What a run left out, for its title, e.g. ` (left out: slow 2)`. */
+function leftOut(flags: string[]) {
+  const counts = [...new Set(flags)].map(flag => `${flag} ${flags.filter(o => o === flag).length}`)
+  return counts.length ? ` (cells left out: ${counts.join(', ')})` : ''
+}
 
 /** Fail with `message` alone: where in this file it was noticed tells nobody anything. */
 function fail(message: string): never { throw Object.assign(new Error(message), { stack: message }) }
@@ -42,8 +45,8 @@ function store(name: string, outputs: Report['outputs']) {
 for (const [i, name] of names.entries()) {
   it(`${name} runs and says what is stored`, async function () {
     this.timeout(0)
-    const { failures, skipped: left, outputs, stderr } = await reports[i]
-    skipped.push(...left)
+    const { failures, skipped, outputs, stderr } = await reports()[i]
+    this.test!.title += leftOut(skipped)
     const serious = save ? failures.filter(o => !o.includes('npm test -- --save')) : failures
     if (save && !serious.length) store(name, outputs)
     else if (serious.length) fail(serious.join('\n\n') + (stderr && `\n\nstderr:\n${stderr}`))

@@ -12,7 +12,8 @@ const { createLoader } = require('./loader.cjs')
 const { createTrace, describe } = require('./trace.cjs')
 const { live, watch } = require('./variables.cjs')
 
-const [IN, OUT, PATIENCE] = [3, 4, 1000] // file descriptors; ms that code gets to end by itself
+const [IN, OUT] = [3, 4] // file descriptors
+const [UNWIND, PATIENCE] = [300, 1000] // ms that code gets to end after an interrupt, and to take notice of it
 const { setTimeout, setImmediate } = globalThis
 const root = process.argv[2], folder = process.cwd()
 const trace = createTrace(root), loader = createLoader(root, tools, trace)
@@ -103,13 +104,13 @@ const handlers = {
     guard.postMessage('alive')
     const cell = current
     interrupt()
-    setTimeout(() => finish(cell, new Interrupted()), PATIENCE)
+    setTimeout(() => finish(cell, new Interrupted()), UNWIND)
   },
   /** @param {{ frames: import('./trace.cjs').Frame[] }} m */
   terminated: ({ frames }) => finish(current, trace.throwAt(new Interrupted(), frames)),
   end() {
     guard.unref()
-    setTimeout(() => process.exit(0), PATIENCE / 4).unref()
+    setTimeout(() => process.exit(0), UNWIND).unref()
   },
 }
 guard.on('message', m => handlers[/** @type {keyof typeof handlers} */ (m.type)](m))

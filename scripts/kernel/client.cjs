@@ -30,14 +30,14 @@ async function freePorts() {
  * @param {object} o
  * @param {string} o.kernel path of kernel.cjs
  * @param {string} o.cwd the notebook's folder
- * @param {string} [o.node]
+ * @param {NodeJS.ProcessEnv} [o.env]
  */
-async function startKernel({ kernel, cwd, node = process.execPath }) {
+async function startKernel({ kernel, cwd, env }) {
   const key = randomUUID()
   const connection = { transport: 'tcp', ip: '127.0.0.1', signature_scheme: 'hmac-sha256', key, ...await freePorts() }
   const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'kernel-')), 'connection.json')
   fs.writeFileSync(file, JSON.stringify(connection))
-  const child = spawn(node, [kernel, file], { cwd, stdio: ['ignore', 'inherit', 'pipe'] })
+  const child = spawn(process.execPath, [kernel, file], { cwd, env, stdio: ['ignore', 'inherit', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', text => { stderr += text })
 
