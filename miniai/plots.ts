@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (c4eee36d8e9c)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (41189e8914d0)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -280,12 +280,12 @@ function split(o: Pixels): Pixels[] {
   return Array.from({ length: n }, (_, i) => ({ shape, data: part(i) }))
 }
 
-// %% ../nbs/00b_plots.ipynb f8c2520b
+// %% ../nbs/00b_plots.ipynb ea4f4a6c
 /** Show pictures in a grid: a list of pictures, or one array `[n, h, w]` or `[n, h, w, c]`. */
 export function showImages(imgs: Img | Img[], options: ImageOptions = {}): Bundle | undefined {
-  const all = Array.isArray(imgs) ? imgs.map(array) : split(array(imgs))
-  if (!all.length) throw new Error('showImages: expected at least one picture, got an empty list')
-  return images(all, options, 96)
+  const n = Array.isArray(imgs) ? imgs.length : array(imgs).shape[0]
+  if (!(n > 0 && n <= 1024)) throw new Error(`showImages: expected 1 to 1024 pictures, got ${n}`)
+  return images(Array.isArray(imgs) ? imgs.map(array) : split(array(imgs)), options, 96)
 }
 
 // %% ../nbs/00b_plots.ipynb 833450dc
