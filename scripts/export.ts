@@ -115,7 +115,7 @@ function report({ lib }: Project, { write, remove }: Changes) {
 function watch(project: Project, again: () => void) {
   let timer: NodeJS.Timeout | undefined
   fs.watch(path.join(project.root, project.nbs), (_, name) => {
-    if (!name?.endsWith('.ipynb')) return
+    if (name && !name.endsWith('.ipynb')) return
     clearTimeout(timer)
     timer = setTimeout(again, 100)
   })

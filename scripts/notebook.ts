@@ -107,11 +107,12 @@ export function writeNotebook(file: string, nb: Notebook): void {
 
 /** The JSON value in `text`; `name` stands in the error when it is none. */
 export function parseJson(text: string, name: string): Json {
-  const conflict = text.split('\n').findIndex(o => /^<{7}( |$)/.test(o))
-  if (conflict >= 0) {
-    throw new Error(`${name}, line ${conflict + 1} of the file: git left a merge conflict here`)
-  }
   try { return JSON.parse(text.replace(/^\uFEFF/, '')) } catch (e) {
+    const conflict = text.split('\n').findIndex(o => /^<{7}( |$)/.test(o))
+    if (conflict >= 0) {
+      throw new Error(`${name}, line ${conflict + 1} of the file: git left a merge conflict here `
+        + '("npm run clean -- --install" lets nbdime merge notebooks cell by cell)')
+    }
     const message = (e as Error).message.replace(/, [^]* is not/, ' is not').split('\n')[0]
     throw new Error(`${name}, line ${brokenLine(text)} of the file: not valid JSON (${message})`)
   }
