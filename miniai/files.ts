@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (51aa30e8fcac)
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (8be43d6e09d8)
 // From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
 
 import { spawnSync } from 'child_process'
@@ -9,15 +9,15 @@ import { inspect } from 'util'
 import { constants, gunzipSync, gzipSync } from 'zlib'
 import { Progress } from './plots'
 
-// %% ../nbs/01_files.ipynb 43134405
-/** Make the folder `path` and what is missing above it; it may be there already. Gives `path` back. */
+// %% ../nbs/01_files.ipynb b4e232f1
+/** Make the folder `path` and what is missing above it; it may be there. Gives `path` back. */
 export function mkdir(path: string): string {
   fs.mkdirSync(path, { recursive: true })
   return path
 }
 
-// %% ../nbs/01_files.ipynb 7c098832
-/** Run a shell command and give back what it printed; a command that fails is an error with its words. */
+// %% ../nbs/01_files.ipynb 407d4e31
+/** Run a shell command and give back what it printed; if it fails, throw what it said. */
 export function sh(command: string): string {
   const o = spawnSync(command, { shell: true, encoding: 'utf8', maxBuffer: 2 ** 28 })
   if (o.error) throw new Error(`sh: ${command}: ${o.error.message}`)
@@ -34,8 +34,8 @@ async function digest(path: string, git: boolean): Promise<string> {
   return hash.digest('hex')
 }
 
-// %% ../nbs/01_files.ipynb 10958fc4
-/** What is wrong with the file at `path`, or '' if its sum is one of `sums` or there are none to ask for. */
+// %% ../nbs/01_files.ipynb 28ca9127
+/** What is wrong with the file at `path`; '' if its sum is one of `sums`, or if there are none. */
 async function wrongSum(path: string, sums: string[]): Promise<string> {
   for (const o of sums) if (await digest(path, o.length === 40) === o) return ''
   if (!sums.length) return ''
@@ -52,15 +52,19 @@ function tag(res: Response): string {
   return etag && !etag.startsWith('W/') ? etag : res.headers.get('last-modified') ?? ''
 }
 
-// %% ../nbs/01_files.ipynb 9a2b93f2
+// %% ../nbs/01_files.ipynb b0e392dc
+const sizeOf = (path: string) => fs.existsSync(path) ? fs.statSync(path).size : 0
+
 /** How many bytes of `url` lie at `path` already, and the mark of their version. */
 function begun(url: string, path: string): { size: number, mark: string } {
-  const [from, mark = ''] = readIf(tagOf(path)).split('\n'), part = partOf(path)
-  return from === url && mark && fs.existsSync(part) ? { size: fs.statSync(part).size, mark } : { size: 0, mark: '' }
+  const [from, mark = ''] = readIf(tagOf(path)).split('\n')
+  return { size: from === url && mark ? sizeOf(partOf(path)) : 0, mark }
 }
 
-// %% ../nbs/01_files.ipynb c063426c
-async function ask(url: string, path: string, signal: AbortSignal): Promise<{ res: Response, from: number }> {
+// %% ../nbs/01_files.ipynb 3825beda
+type Answer = { res: Response, from: number }
+
+async function ask(url: string, path: string, signal: AbortSignal): Promise<Answer> {
   const { size, mark } = begun(url, path)
   const rest: Record<string, string> = size ? { range: `bytes=${size}-`, 'if-range': mark } : {}
   const res = await fetch(url, { signal, headers: { 'accept-encoding': 'identity', ...rest } })
@@ -72,40 +76,57 @@ async function ask(url: string, path: string, signal: AbortSignal): Promise<{ re
   throw Object.assign(new Error(`the server answered ${res.status} ${res.statusText}`), { final })
 }
 
-// %% ../nbs/01_files.ipynb bb895df4
+// %% ../nbs/01_files.ipynb 904dd54f
+type Report = (done: number, total?: number) => void
+
 function lengthOf(res: Response): number | undefined {
   const o = res.headers.get('content-range')?.split('/')[1] ?? res.headers.get('content-length')
   return o && /^\d+$/.test(o) ? Number(o) : undefined
 }
 
-// %% ../nbs/01_files.ipynb 3434f1b0
-type Report = (done: number, total?: number) => void
+/** Throw the old bytes away before the new mark is written: never a mark with other bytes. */
+function restart(path: string, mark: string): void {
+  fs.writeFileSync(partOf(path), '')
+  fs.writeFileSync(tagOf(path), mark)
+}
 
-async function receive(url: string, path: string, { timeout, report }: { timeout: number, report: Report }): Promise<void> {
+// %% ../nbs/01_files.ipynb 65791f10
+/** Write an answer's bytes to where they belong in the part of the file. */
+async function pour({ res, from }: Answer, path: string, report: Report): Promise<void> {
+  const total = lengthOf(res), file = fs.openSync(partOf(path), from ? 'r+' : 'w')
+  try {
+    let at = from
+    for await (const o of res.body ?? []) {
+      at += fs.writeSync(file, o, 0, o.length, at)
+      report(at, total)
+    }
+    if (total !== undefined && at !== total) throw new Error(`ended at byte ${at} of ${total}`)
+    fs.fsyncSync(file)
+  } finally { fs.closeSync(file) }
+}
+
+// %% ../nbs/01_files.ipynb db3bbdf4
+type Patience = { timeout: number, report: Report }
+
+async function receive(url: string, path: string, { timeout, report }: Patience): Promise<void> {
   const stop = new AbortController(), silence = new Error(`not a byte for ${timeout / 1000} s`)
   const timer = setTimeout(() => stop.abort(silence), timeout)
   try {
-    const { res, from } = await ask(url, path, stop.signal), total = lengthOf(res)
-    const file = fs.openSync(partOf(path), from ? 'r+' : 'w')
-    try {
-      if (!from) fs.writeFileSync(tagOf(path), `${url}\n${tag(res)}`)
-      let at = from
-      for await (const o of res.body ?? []) {
-        at += fs.writeSync(file, o, 0, o.length, at)
-        timer.refresh()
-        report(at, total)
-      }
-      if (total !== undefined && at !== total) throw new Error(`ended at byte ${at} of ${total}`)
-      fs.fsyncSync(file)
-    } finally { fs.closeSync(file) }
+    const o = await ask(url, path, stop.signal)
+    if (!o.from) restart(path, `${url}\n${tag(o.res)}`)
+    await pour(o, path, (...now) => {
+      timer.refresh()
+      report(...now)
+    })
   } finally { clearTimeout(timer) }
 }
 
-// %% ../nbs/01_files.ipynb bdebea6d
-const reason = (e: any): string => e.cause ? reason(e.cause) : e.code ? `${e.code} ${e.message}` : e.message
-const sizeOf = (path: string) => fs.existsSync(path) ? fs.statSync(path).size : 0
+// %% ../nbs/01_files.ipynb c8e4cf0c
+function reason(e: any): string {
+  return e.cause ? reason(e.cause) : e.code ? `${e.code} ${e.message}` : e.message
+}
 
-async function insist(url: string, path: string, options: { timeout: number, report: Report }): Promise<void> {
+async function insist(url: string, path: string, options: Patience): Promise<void> {
   let best = sizeOf(partOf(path))
   for (let failed = 1; ; failed++) {
     try { return await receive(url, path, options) } catch (e: any) {
@@ -118,21 +139,25 @@ async function insist(url: string, path: string, options: { timeout: number, rep
   }
 }
 
-// %% ../nbs/01_files.ipynb ce1eabd1
-async function fetchFile(url: string, path: string, { sums, ...rest }: { sums: string[], timeout: number, report: Report }) {
+// %% ../nbs/01_files.ipynb 477ed30f
+type Wishes = Patience & { sums: string[] }
+
+async function fetchFile(url: string, path: string, { sums, ...patience }: Wishes): Promise<void> {
   const resumed = begun(url, path).size > 0
-  await insist(url, path, rest)
+  await insist(url, path, patience)
   const wrong = await wrongSum(partOf(path), sums)
   if (!wrong) fs.renameSync(partOf(path), path)
   if (wrong) fs.rmSync(partOf(path))
   fs.rmSync(tagOf(path), { force: true })
   if (wrong && !resumed) throw new Error(`the file was refused: ${wrong}`)
-  if (wrong) await fetchFile(url, path, { sums, ...rest })
+  if (wrong) await fetchFile(url, path, { sums, ...patience })
 }
 
-// %% ../nbs/01_files.ipynb 147f1a4a
-/** How to download: `sha256` sums to accept (or git's 40 digits), other addresses, milliseconds of silence to bear. */
-export type Download = { sha256?: string | string[], mirrors?: string[], timeout?: number, onProgress?: Report }
+// %% ../nbs/01_files.ipynb 145e97d7
+/** How to download: sums to accept (or git's 40 digits), other addresses, ms of silence to bear. */
+export type Download = {
+  sha256?: string | string[], mirrors?: string[], timeout?: number, onProgress?: Report
+}
 
 // %% ../nbs/01_files.ipynb 10c84494
 function liveBar(path: string): Report {
@@ -144,10 +169,11 @@ function liveBar(path: string): Report {
   }
 }
 
-// %% ../nbs/01_files.ipynb 6424711c
-/** Download `url` to `path` unless it is there; goes on with what an earlier try left. Gives `path` back. */
+// %% ../nbs/01_files.ipynb 05022742
+/** Download `url` to `path` unless it is there; goes on with what was begun. Gives `path` back. */
 export async function urlretrieve(url: string, path: string, options: Download = {}): Promise<string> {
-  const { sha256 = [], mirrors = [], timeout = 30000 } = options, report = options.onProgress ?? liveBar(path)
+  const { sha256 = [], mirrors = [], timeout = 30000 } = options
+  const report = options.onProgress ?? liveBar(path)
   const sums = [sha256].flat().map(o => o.toLowerCase()), failed: string[] = []
   if (fs.existsSync(path) && !await wrongSum(path, sums)) return path
   mkdir(dirname(path))
@@ -175,10 +201,10 @@ function setting(key: string): string[] {
   return line.slice(line.indexOf('=') + 1).trim().split(/\s+/).filter(Boolean)
 }
 
-// %% ../nbs/01_files.ipynb fff57cda
-const tries = (bytes: Uint8Array): string => {
-  try { gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }) } catch (e) { return (e as Error).message }
-  return ''
+// %% ../nbs/01_files.ipynb 46fea960
+function readable(bytes: Uint8Array): boolean {
+  try { gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }) } catch { return false }
+  return true
 }
 
 /** The byte at which zlib notices damage: every beginning that contains it fails. */
@@ -186,37 +212,38 @@ function damagedAt(bytes: Uint8Array): number {
   let [good, bad] = [0, bytes.length]
   while (bad - good > 1) {
     const mid = good + bad >> 1
-    if (tries(bytes.subarray(0, mid))) bad = mid
-    else good = mid
+    if (readable(bytes.subarray(0, mid))) good = mid
+    else bad = mid
   }
   return bad - 1
 }
 
-// %% ../nbs/01_files.ipynb b835c8cf
+// %% ../nbs/01_files.ipynb 2b2e12d0
 function gunzipError(e: any, bytes: Uint8Array, limit: number): Error {
-  if (e.code === 'ERR_BUFFER_TOO_LARGE') return new Error(`gunzip: more than the limit of ${limit} bytes come out`)
-  if (e.code === 'Z_BUF_ERROR') return new Error(`gunzip: the data end too early, at byte ${bytes.length}`)
-  return new Error(`gunzip: ${e.message} at byte ${damagedAt(bytes)}`)
+  const what = e.code === 'ERR_BUFFER_TOO_LARGE' ? `more than the limit of ${limit} bytes come out`
+    : e.code === 'Z_BUF_ERROR' ? `the data end too early, at byte ${bytes.length}`
+      : `${e.message} at byte ${damagedAt(bytes)}`
+  return new Error(`gunzip: ${what}`)
 }
 
-// %% ../nbs/01_files.ipynb 06e8c123
-/** Undo gzip, of all parts one after the other; damage and more than `limit` bytes of output are refused. */
+// %% ../nbs/01_files.ipynb 2986a83e
+/** Undo gzip, all parts one after the other; refuses damage and more than `limit` bytes. */
 export function gunzip(bytes: Uint8Array, { limit = 2 ** 30 } = {}): Buffer {
-  let o: { buffer: Buffer, engine: { bytesWritten: number } }
   const chunkSize = Math.min(2 ** 20, Math.max(64, 1100 * bytes.length))
-  try { o = gunzipSync(bytes, { info: true, chunkSize, maxOutputLength: limit }) as any } catch (e) {
-    throw gunzipError(e, bytes, limit)
-  }
-  const rest = bytes.subarray(o.engine.bytesWritten).findIndex(b => b !== 0)
-  if (rest >= 0) throw new Error(`gunzip: something that is not gzip at byte ${o.engine.bytesWritten + rest}`)
+  const options = { info: true, chunkSize, maxOutputLength: limit }
+  let o: { buffer: Buffer, engine: { bytesWritten: number } }
+  try { o = gunzipSync(bytes, options) as any } catch (e) { throw gunzipError(e, bytes, limit) }
+  const end = o.engine.bytesWritten, odd = bytes.subarray(end).findIndex(b => b !== 0)
+  if (odd >= 0) throw new Error(`gunzip: something that is not gzip at byte ${end + odd}`)
   return o.buffer
 }
 
-// %% ../nbs/01_files.ipynb 3120acb4
+// %% ../nbs/01_files.ipynb c10964cc
 type Machine = {
   bytes: Buffer, pos: number, start: number // of the instruction that runs now
   stack: unknown[], marks: number[], memo: Map<number, unknown>, empty: Set<unknown>
-  spent: number, limit: number, globals: Record<string, any>, persistentLoad?: (id: unknown) => unknown
+  spent: number, limit: number, globals: Record<string, any>
+  persistentLoad?: (id: unknown) => unknown
 }
 
 function refuse(m: Machine, what: string): never {
@@ -224,10 +251,10 @@ function refuse(m: Machine, what: string): never {
 }
 
 function spend(m: Machine, n: number): void {
-  if ((m.spent += n) > m.limit) refuse(m, `more than the limit of ${m.limit} bytes of memory are wanted`)
+  if ((m.spent += n) > m.limit) refuse(m, `more memory than the limit of ${m.limit} bytes`)
 }
 
-// %% ../nbs/01_files.ipynb c95b75b0
+// %% ../nbs/01_files.ipynb 52352e21
 function take(m: Machine, n: number): Buffer {
   const left = m.bytes.length - m.pos
   if (n > left || n < 0) refuse(m, `${n} bytes are wanted and ${left} left`)
@@ -241,7 +268,7 @@ function line(m: Machine): string {
   return take(m, end - m.pos + 1).toString('latin1').slice(0, -1)
 }
 
-const u8 = (m: Machine) => m.pos < m.bytes.length ? m.bytes[m.pos++] : take(m, 1)[0]
+const u8 = (m: Machine): number => m.pos < m.bytes.length ? m.bytes[m.pos++] : take(m, 1)[0]
 const u16 = (m: Machine) => take(m, 2).readUInt16LE()
 const u32 = (m: Machine) => take(m, 4).readUInt32LE()
 const i32 = (m: Machine) => take(m, 4).readInt32LE()
@@ -276,12 +303,13 @@ function long(m: Machine, n: number): number | bigint {
   return plainInt(BigInt.asIntN(8 * n, BigInt(`0x${hex || '0'}`)))
 }
 
-// %% ../nbs/01_files.ipynb 307a95af
+// %% ../nbs/01_files.ipynb 9e639885
 const words: Record<string, number> = { nan: NaN, inf: Infinity, '-inf': -Infinity }
 
 function float(m: Machine, s: string): number {
   if (s in words) return words[s]
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(s)) refuse(m, `“${s.slice(0, 20)}” is no number`)
+  const fine = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(s)
+  if (!fine) refuse(m, `“${s.slice(0, 20)}” is no number`)
   return Number(s)
 }
 
@@ -303,32 +331,40 @@ const numberOps: Ops = {
   G: m => push(m, take(m, 8).readDoubleBE())
 }
 
-// %% ../nbs/01_files.ipynb 11543ea8
+// %% ../nbs/01_files.ipynb fd6a31d6
+const latin1 = (o: Buffer) => o.toString('latin1')
+
 class Raw {
   private made?: string | Uint8Array
   constructor(public bytes: Buffer, private text: boolean) {}
-  get value() { return this.made ??= this.text ? this.bytes.toString('latin1') : new Uint8Array(this.bytes) }
+  get value() { return this.made ??= this.text ? latin1(this.bytes) : new Uint8Array(this.bytes) }
 }
 
 const ended = (o: unknown) => o instanceof Raw ? o.value : o
 const raw = (m: Machine, n: number, text = false) => push(m, new Raw(take(m, n), text), n + 64)
 
-// %% ../nbs/01_files.ipynb a532f56b
+// %% ../nbs/01_files.ipynb c73b9035
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const surrogate = /(\xed[\xa0-\xbf][\x80-\xbf])/
 
 function decode(m: Machine, bytes: Buffer): string {
-  try { return utf8.decode(bytes) } catch { return bytes.toString('latin1').split(surrogate).map(half).join('') }
-  function half(s: string): string {
-    if (surrogate.test(s)) return String.fromCharCode(0xd000 | (s.charCodeAt(1) & 63) << 6 | s.charCodeAt(2) & 63)
-    try { return utf8.decode(Buffer.from(s, 'latin1')) } catch { return refuse(m, 'text that is not UTF-8') }
+  try { return utf8.decode(bytes) } catch {
+    const pieces = latin1(bytes).split(surrogate)
+    if (pieces.length === 1) refuse(m, 'text that is not UTF-8')
+    const piece = (o: string) => surrogate.test(o) ? halfOf(o) : decode(m, Buffer.from(o, 'latin1'))
+    return pieces.map(piece).join('')
   }
+}
+
+function halfOf(s: string): string {
+  return String.fromCharCode(0xd000 | (s.charCodeAt(1) & 63) << 6 | s.charCodeAt(2) & 63)
 }
 
 const text = (m: Machine, n: number) => push(m, decode(m, take(m, n)), 2 * n + 32)
 
-// %% ../nbs/01_files.ipynb 0522f4f6
-const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', a: '\x07', b: '\b', f: '\f', v: '\v' }
+// %% ../nbs/01_files.ipynb bae702e8
+const escapes: Record<string, string> =
+  { n: '\n', r: '\r', t: '\t', a: '\x07', b: '\b', f: '\f', v: '\v' }
 
 function unescape(_: string, o: string): string {
   if (/^x../.test(o)) return String.fromCharCode(parseInt(o.slice(1), 16))
@@ -342,7 +378,7 @@ function quoted(m: Machine): Raw {
   return new Raw(Buffer.from(inner, 'latin1'), true)
 }
 
-// %% ../nbs/01_files.ipynb cb7fee2e
+// %% ../nbs/01_files.ipynb 5a75a087
 function escaped(m: Machine): string {
   return line(m).replace(/\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})/g, (_, four, eight) => {
     const code = parseInt(four ?? eight, 16)
@@ -350,6 +386,7 @@ function escaped(m: Machine): string {
   })
 }
 
+// %% ../nbs/01_files.ipynb 3b385229
 const textOps: Ops = {
   S: m => { const o = quoted(m); push(m, o, o.bytes.length + 64) },
   T: m => raw(m, i32(m), true),
@@ -377,11 +414,27 @@ function top<T extends object>(m: Machine, type: new (...args: any[]) => T): T {
   return o instanceof type ? o : refuse(m, `something that is no ${type.name} is to be filled`)
 }
 
-// %% ../nbs/01_files.ipynb 9c236223
-const tuple = (m: Machine, n: number) => push(m, Array.from({ length: n }, () => pop(m)).reverse(), 64)
-const filled = (m: Machine, items: unknown[]) => { const to = top<unknown[]>(m, Array); for (const o of items) to.push(o) }
-const added = (m: Machine, items: unknown[]) => { const to = top<Set<unknown>>(m, Set); for (const o of items) to.add(o) }
+// %% ../nbs/01_files.ipynb 31196f16
+function tuple(m: Machine, n: number): void {
+  push(m, Array.from({ length: n }, () => pop(m)).reverse(), 64)
+}
 
+function append(m: Machine, items: unknown[]): void {
+  const to = top<unknown[]>(m, Array)
+  for (const o of items) to.push(o)
+}
+
+function add(m: Machine, items: unknown[]): void {
+  const to = top<Set<unknown>>(m, Set)
+  spend(m, 32 * items.length)
+  for (const o of items) to.add(o)
+}
+
+function store(m: Machine, items: unknown[]): void {
+  pairs(m, top<Map<unknown, unknown>>(m, Map), items)
+}
+
+// %% ../nbs/01_files.ipynb 07f0d5fb
 const boxOps: Ops = {
   ']': m => push(m, [], 64),
   ')': m => push(m, [], 64),
@@ -394,14 +447,14 @@ const boxOps: Ops = {
   '\x85': m => tuple(m, 1),
   '\x86': m => tuple(m, 2),
   '\x87': m => tuple(m, 3),
-  a: m => { const o = pop(m); filled(m, [o]) },
-  e: m => filled(m, popMark(m)),
-  s: m => { const v = pop(m), k = pop(m); pairs(m, top<Map<unknown, unknown>>(m, Map), [k, v]) },
-  u: m => { const o = popMark(m); pairs(m, top<Map<unknown, unknown>>(m, Map), o) },
-  '\x90': m => { const o = popMark(m); spend(m, 32 * o.length); added(m, o) }
+  a: m => append(m, [pop(m)]),
+  e: m => append(m, popMark(m)),
+  s: m => store(m, [pop(m), pop(m)].reverse()),
+  u: m => store(m, popMark(m)),
+  '\x90': m => add(m, popMark(m))
 }
 
-// %% ../nbs/01_files.ipynb f2575a5b
+// %% ../nbs/01_files.ipynb 910451dc
 function put(m: Machine, key: number | bigint): void {
   spend(m, 48)
   const o = pop(m)
@@ -414,6 +467,11 @@ function get(m: Machine, key: number | bigint): void {
   push(m, m.memo.get(Number(key)))
 }
 
+function frame(m: Machine, n: number): void {
+  if (n > m.bytes.length - m.pos) refuse(m, `a frame of ${n} bytes is wanted`)
+}
+
+// %% ../nbs/01_files.ipynb 30e93177
 const memoOps: Ops = {
   p: m => put(m, decimal(m, line(m))),
   q: m => put(m, u8(m)),
@@ -427,12 +485,13 @@ const memoOps: Ops = {
   '1': m => void popMark(m),
   '2': m => { const o = pop(m); m.stack.push(o); push(m, o) },
   '\x80': m => { const v = u8(m); if (v > 5) refuse(m, `protocol ${v} is not known`) },
-  '\x95': m => { const n = u64(m); if (n > m.bytes.length - m.pos) refuse(m, `a frame of ${n} bytes is wanted`) }
+  '\x95': m => frame(m, u64(m))
 }
 
-// %% ../nbs/01_files.ipynb b2620a2a
+// %% ../nbs/01_files.ipynb 1fc61f77
 const dtypes = {
-  b1: ['bool', Uint8Array], i1: ['int8', Int8Array], i2: ['int16', Int16Array], i4: ['int32', Int32Array],
+  b1: ['bool', Uint8Array],
+  i1: ['int8', Int8Array], i2: ['int16', Int16Array], i4: ['int32', Int32Array],
   u1: ['uint8', Uint8Array], u2: ['uint16', Uint16Array], u4: ['uint32', Uint32Array],
   i8: ['int64', BigInt64Array], u8: ['uint64', BigUint64Array],
   f2: ['float16', Uint16Array], f4: ['float32', Float32Array], f8: ['float64', Float64Array],
@@ -446,10 +505,10 @@ class DType {
   get size() { return Number(this.code.slice(1)) }
 }
 
-// %% ../nbs/01_files.ipynb c55c9971
+// %% ../nbs/01_files.ipynb 2631fcdb
 /** The numbers of an array, in the typed array that fits their type. */
-export type Numbers = Int8Array | Int16Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array | Uint32Array
-  | BigUint64Array | Float32Array | Float64Array
+export type Numbers = Int8Array | Int16Array | Int32Array | BigInt64Array | Float32Array | Float64Array
+  | Uint8Array | Uint16Array | Uint32Array | BigUint64Array
 
 /** An array: `data` holds the numbers row by row (C order), a complex number in two places. */
 export type NdArray = { shape: number[], dtype: string, data: Numbers }
@@ -474,9 +533,10 @@ function numbers(m: Machine, { code, order }: DType, bytes: Buffer): Numbers {
   return code === 'f2' ? Float32Array.from(data as Uint16Array, half) : data
 }
 
-// %% ../nbs/01_files.ipynb bdbb6016
+// %% ../nbs/01_files.ipynb 4dfe94b7
 function rowsFirst(from: Numbers, shape: number[]): Numbers {
-  const to = from.slice(), items = shape.reduce((a, b) => a * b, 1), per = from.length / (items || 1)
+  const items = shape.reduce((a, b) => a * b, 1), per = from.length / (items || 1)
+  const to = from.slice()
   const steps = shape.map((_, k) => shape.slice(0, k).reduce((a, b) => a * b, per))
   for (let i = 0; i < items; i++) {
     let [rest, at] = [i, 0]
@@ -498,21 +558,23 @@ function faced(o: NdArray): NdArray {
   return Object.defineProperty(o, inspect.custom, { value: face })
 }
 
-// %% ../nbs/01_files.ipynb bbe7c857
+// %% ../nbs/01_files.ipynb 0cf9e79d
 function arrayOf(m: Machine, [shape, type, fortran, data]: unknown[]): NdArray {
-  const ok = Array.isArray(shape) && shape.length <= 64 && shape.every(o => Number.isInteger(o) && o >= 0)
-  if (!ok || !(type instanceof DType) || !(data instanceof Raw)) refuse(m, 'an array without shape, type or bytes')
+  const axes = Array.isArray(shape) && shape.every(o => Number.isInteger(o) && o >= 0)
+  if (!axes || shape.length > 64) refuse(m, 'an array without a shape')
+  if (!(type instanceof DType && data instanceof Raw)) refuse(m, 'an array without type or bytes')
   const n = shape.reduce((a, b) => a * b, 1) * type.size, had = data.bytes.length
   if (n !== had) refuse(m, `an array [${shape}] of ${type.name} has ${had} bytes in place of ${n},`)
   const flat = numbers(m, type, data.bytes)
   return { shape, dtype: type.name, data: fortran === true ? rowsFirst(flat, shape) : flat }
 }
 
-// %% ../nbs/01_files.ipynb 68329c13
+// %% ../nbs/01_files.ipynb 5b9d9b7e
 const str = (o: unknown) => String(ended(o))
 
 function dtype(m: Machine, [code]: unknown[]): DType {
-  if (!Object.hasOwn(dtypes, str(code))) refuse(m, `an array of type ${str(code)}, which is not read,`)
+  const known = Object.hasOwn(dtypes, str(code))
+  if (!known) refuse(m, `an array of type ${str(code)}, which is not read,`)
   return new DType(str(code) as keyof typeof dtypes)
 }
 
@@ -522,14 +584,14 @@ function setOrder(m: Machine, o: DType, state: unknown): void {
   o.order = order
 }
 
-/** One number out of an array: a `number` where it is exact, a `bigint`, a boolean, or `{ re, im }`. */
+/** One number out of an array: a number where it is exact, a bigint, a boolean or `{ re, im }`. */
 function scalar(m: Machine, [type, data]: unknown[]): unknown {
   const o = arrayOf(m, [[], type, false, data]), [a, b] = o.data
   if (o.dtype === 'bool') return a !== 0
   return b !== undefined ? { re: a, im: b } : typeof a === 'bigint' ? plainInt(a) : a
 }
 
-// %% ../nbs/01_files.ipynb 6d4b1899
+// %% ../nbs/01_files.ipynb feadac4e
 type Make = (m: Machine, args: unknown[]) => unknown
 
 /** An array yet without state, which `build` will give it. */
@@ -546,18 +608,23 @@ function encoded(m: Machine, o: unknown): Raw {
   return new Raw(Buffer.from(str(o), 'latin1'), false)
 }
 
-const listed = (o: unknown) => Array.isArray(o) ? o : []
+const listed = (o: unknown): unknown[] => Array.isArray(o) ? o : []
 
-// %% ../nbs/01_files.ipynb 221ce3fd
+function setOf(m: Machine, [o]: unknown[]): Set<unknown> {
+  spend(m, 32 * listed(o).length + 256)
+  return new Set(listed(o))
+}
+
+// %% ../nbs/01_files.ipynb 37bdfe8b
 const numpy: Record<string, Make> = {
   'multiarray._reconstruct': blank,
   'multiarray.scalar': scalar,
-  'numeric._frombuffer': (m, [data, type, shape, order]) => faced(arrayOf(m, [shape, type, str(order) === 'F', data]))
+  'numeric._frombuffer': (m, [data, type, shape, order]) =>
+    faced(arrayOf(m, [shape, type, str(order) === 'F', data]))
 }
 
 const builtins: Record<string, Make> = {
-  set: (m, [o]) => (spend(m, 32 * listed(o).length + 256), new Set(listed(o))),
-  frozenset: (m, [o]) => (spend(m, 32 * listed(o).length + 256), new Set(listed(o))),
+  set: setOf, frozenset: setOf,
   bytes: (m, [o = '']) => encoded(m, o),
   bytearray: (m, [o = '']) => encoded(m, o),
   complex: (_, [re = 0, im = 0]) => ({ re, im })
@@ -572,7 +639,7 @@ const known: Record<string, Make> = {
   ...under('builtins', builtins), ...under('__builtin__', builtins)
 }
 
-// %% ../nbs/01_files.ipynb da415b65
+// %% ../nbs/01_files.ipynb 980825dd
 class Global { constructor(public name: string, public make: Make) {} }
 
 function named(m: Machine, module: unknown, name: unknown): void {
@@ -582,7 +649,8 @@ function named(m: Machine, module: unknown, name: unknown): void {
 }
 
 function call(m: Machine, f: unknown, args: unknown): void {
-  if (!(f instanceof Global) || !Array.isArray(args)) refuse(m, 'something that is no function is called')
+  const fine = f instanceof Global && Array.isArray(args)
+  if (!fine) refuse(m, 'something that is no function is called')
   push(m, f.make(m, args), 64)
 }
 
@@ -601,11 +669,11 @@ function persistent(m: Machine, id: unknown): void {
   push(m, m.persistentLoad(id))
 }
 
-// %% ../nbs/01_files.ipynb 8ae6ef72
+// %% ../nbs/01_files.ipynb a58b6cd9
 const objectOps: Ops = {
-  c: m => { const module = line(m); named(m, module, line(m)) },
+  c: m => named(m, line(m), line(m)),
   '\x93': m => { const name = pop(m), module = pop(m); named(m, module, name) },
-  i: m => { const module = line(m), name = line(m), o = popMark(m); named(m, module, name); call(m, pop(m), o) },
+  i: m => { named(m, line(m), line(m)); const f = pop(m); call(m, f, popMark(m)) },
   o: m => { const [f, ...args] = popMark(m); call(m, f, args) },
   R: m => { const args = pop(m), f = pop(m); call(m, f, args) },
   '\x81': m => { const args = pop(m), f = pop(m); call(m, f, args) },
@@ -619,7 +687,14 @@ const objectOps: Ops = {
 
 const ops: Ops = { ...numberOps, ...textOps, ...boxOps, ...memoOps, ...objectOps }
 
-// %% ../nbs/01_files.ipynb e6171df4
+// %% ../nbs/01_files.ipynb 7936bd97
+function refill<T>(o: Iterable<T> & { clear(): void }, add: (item: T) => void): void {
+  const items = [...o]
+  o.clear()
+  items.forEach(add)
+}
+
+// %% ../nbs/01_files.ipynb 6cb4ceaf
 function settle(root: unknown): unknown {
   const outer = [root], seen = new Set<unknown>([outer]), todo: unknown[] = [outer]
   const last = (o: unknown) => {
@@ -637,27 +712,28 @@ function settle(root: unknown): unknown {
   return outer[0]
 }
 
-function refill<T>(o: Iterable<T> & { clear(): void }, add: (item: T) => void): void {
-  const items = [...o]
-  o.clear()
-  items.forEach(add)
-}
-
-// %% ../nbs/01_files.ipynb 7294834b
-/** More for `unpickle`: bytes of memory to allow, functions to allow by their names, a reader of outside ids. */
+// %% ../nbs/01_files.ipynb 8d161405
+/** What `unpickle` may do: bytes of memory, more functions by their names, reading outside ids. */
 export type Unpickling = {
-  limit?: number, globals?: Record<string, (...args: any[]) => unknown>, persistentLoad?: (id: unknown) => unknown
+  limit?: number, globals?: Record<string, (...args: any[]) => unknown>
+  persistentLoad?: (id: unknown) => unknown
 }
 
-// %% ../nbs/01_files.ipynb ad5f2a72
-/** Read a Python pickle, protocols 0 to 5: dict → Map, tuple → list, numpy array → `{ shape, dtype, data }`. */
-export function unpickle(bytes: Uint8Array, { limit, globals = {}, persistentLoad }: Unpickling = {}): unknown {
-  const more = Object.entries(globals).map(([k, f]): [string, Make] => [k, (_, args) => f(...args.map(ended))])
-  const m: Machine = {
-    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), pos: 0, start: 0, stack: [], marks: [],
-    memo: new Map(), empty: new Set(), spent: 0, limit: limit ?? Math.max(2 ** 30, 4 * bytes.length),
-    globals: { ...known, ...Object.fromEntries(more) }, persistentLoad
+// %% ../nbs/01_files.ipynb d4de8cbd
+function machine(bytes: Uint8Array, { limit, globals = {}, persistentLoad }: Unpickling): Machine {
+  const allowed = { ...known }
+  for (const [k, f] of Object.entries(globals)) allowed[k] = (_, args) => f(...args.map(ended))
+  return {
+    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), pos: 0, start: 0,
+    stack: [], marks: [], memo: new Map(), empty: new Set(),
+    spent: 0, limit: limit ?? Math.max(2 ** 30, 4 * bytes.length), globals: allowed, persistentLoad
   }
+}
+
+// %% ../nbs/01_files.ipynb 3dff55bf
+/** Read a Python pickle, protocols 0 to 5: dict → Map, tuple → list, numpy array → `NdArray`. */
+export function unpickle(bytes: Uint8Array, options: Unpickling = {}): unknown {
+  const m = machine(bytes, options)
   for (;;) {
     m.start = m.pos
     const code = String.fromCharCode(u8(m))
@@ -671,20 +747,23 @@ export function unpickle(bytes: Uint8Array, { limit, globals = {}, persistentLoa
 /** Images `x` [n, 784] with numbers from 0 to 1, and what they show, `y` [n], 0 to 9. */
 export type Digits = { x: NdArray, y: NdArray }
 
-// %% ../nbs/01_files.ipynb fc185040
+// %% ../nbs/01_files.ipynb 34967eab
 function digits([x, y]: NdArray[], n: number): Digits {
   if (String(x?.shape) !== `${n},784` || String(y?.shape) !== `${n}`) {
-    throw new Error(`loadMnist: expected shapes [${n},784] and [${n}], got [${x?.shape}] and [${y?.shape}]`)
+    const got = `got [${x?.shape}] and [${y?.shape}]`
+    throw new Error(`loadMnist: expected shapes [${n},784] and [${n}], ${got}`)
   }
   const o = { x, y: faced({ shape: [n], dtype: 'int32', data: Int32Array.from(y.data, Number) }) }
-  return Object.defineProperty(o, inspect.custom, { value: () => `${n} digits, x float32 [${n}, 784], y int32 [${n}]` })
+  const face = () => `${n} digits, x float32 [${n}, 784], y int32 [${n}]`
+  return Object.defineProperty(o, inspect.custom, { value: face })
 }
 
-// %% ../nbs/01_files.ipynb d064b31a
-/** Load MNIST, 50,000 + 10,000 + 10,000 digits, from `path`; downloads the file first if it is not there. */
+// %% ../nbs/01_files.ipynb ca2df7ef
+/** Load MNIST, 50,000 + 10,000 + 10,000 digits, from `path`; downloads the file if need be. */
 export async function loadMnist(path = join(root(), 'nbs/data/mnist.pkl.gz')) {
   const [url, ...mirrors] = setting('mnist_urls')
-  if (!fs.existsSync(path)) await urlretrieve(url, path, { mirrors, sha256: setting('mnist_sha256') })
+  const sha256 = setting('mnist_sha256')
+  if (!fs.existsSync(path)) await urlretrieve(url, path, { mirrors, sha256 })
   const [train, valid, test] = unpickle(gunzip(fs.readFileSync(path))) as NdArray[][]
   return { train: digits(train, 50000), valid: digits(valid, 10000), test: digits(test, 10000) }
 }
