@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00a_test.ipynb (7b2e2f3a5d58)
+// Do not edit: made by "npm run export" from ../nbs/00a_test.ipynb (791f6129c405)
 // Five small words to check what a cell claims, and one for exercises. You can skip this notebook at first reading.
 
 import { inspect, isDeepStrictEqual } from 'util'
@@ -29,8 +29,8 @@ function fail(what: string, a: unknown, b: unknown): never {
   throw new Error(`${what}\n  ${show(a)}\n  ${show(b)}`)
 }
 
-// %% ../nbs/00a_test.ipynb ca648eb5
-/** Check that `a` equals `b`: lists, typed arrays and tensors by their values, `NaN` equals `NaN`. */
+// %% ../nbs/00a_test.ipynb 99c77e24
+/** Check that `a` equals `b`: lists, typed arrays, tensors by value, and `NaN` equals `NaN`. */
 export function testEq(a: unknown, b: unknown): void {
   const p = place(a, b, 0)
   if (p !== null) fail(`testEq: the two differ${p && ` at ${p}`}`, a, b)
