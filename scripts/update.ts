@@ -135,7 +135,8 @@ function firstDifference(a: string[], b: string[]) {
 }
 
 if (require.main === module) {
-  void command([], () => {
+  void command([], (_, words) => {
+    if (words.length) throw new Error(`update takes no names, got ${words.join(' ')}`)
     const names = updateProject(openProject())
     console.log(`update: ${names.join(', ') || 'nothing to take back'}`)
   })
