@@ -95,8 +95,10 @@ export function exportProject(project: Project,
   { words = [] as string[], check = false, types = true } = {}): Changes {
   const { root, lib } = project, folder = path.join(root, lib)
   const modules = modulesOf(project, words)
-  const todo = changes(modules, libraryTexts(project), { lib, whole: !words.length })
-  const errors = types ? typeErrors(modules, root) : []
+  const old = libraryTexts(project), whole = !words.length
+  const todo = changes(modules, old, { lib, whole })
+  const others = new Map(whole ? [] : [...old].filter(([file]) => file.endsWith('.ts')))
+  const errors = types ? typeErrors(modules, { root, others }) : []
   if (errors.length) throw new Error(errors.join('\n'))
   if (check) return todo
   fs.mkdirSync(folder, { recursive: true })

@@ -155,6 +155,17 @@ it('exportProject: one notebook is exported though another is broken', () => {
   assert.deepEqual(Object.keys(JSON.parse(after['miniai/_index.json'])), ['a.f', 'b.h'])
 })
 
+it('exportProject: one notebook is checked against the modules of the others', () => {
+  const p = project({ '01_a': ['//| default_exp a', '//| export\nconst f = 1'],
+    '02_b': ['//| default_exp b', "//| export\nimport { f } from 'miniai/a'\nconst g = f"] })
+  exportProject(p, { types: false })
+  const cell = "//| export\nimport { f } from 'miniai/a'\nconst g: string = f"
+  assert.equal(exportProject(p, { words: ['02'] }).write.size, 0)
+  write(p.root, '02_b', ['//| default_exp b', cell])
+  assert.throws(() => exportProject(p, { words: ['02'] }),
+    /^Error: nbs\/02_b\.ipynb, cell 2, line 3: Type 'number' is not assignable to type 'string'\.$/)
+})
+
 it('exportProject: of two notebooks that make one module, one word takes both', () => {
   const p = project({ '01_a': ['//| default_exp a', '//| export\nconst f = 1'],
     '02_b': ['//| export a\nconst g = 1'] })
