@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (ab0af81a1ec8)
-// Which machinery does the arithmetic, chosen in one place, and what a tensor looks like. You can skip this notebook at first reading.
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (5557cd02d2ad)
+// Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first reading.
 
 import * as tf from '@tensorflow/tfjs-core'
 import { execFileSync } from 'child_process'
@@ -74,15 +74,15 @@ interface Adapter {
 const isSoftware = ({ info }: Adapter) => info.isFallbackAdapter
   || /swiftshader|llvmpipe|lavapipe|basic render/i.test(info.architecture + info.description)
 
-// %% ../nbs/00d_engine.ipynb 56a78895
+// %% ../nbs/00d_engine.ipynb 1645365f
 async function findAdapter(isAsked: boolean): Promise<Adapter> {
-  const { create, globals } = await import('webgpu')
+  const { create, globals } = require('webgpu')
   Object.assign(globalThis, globals)
-  const gpu = quietly(() => create([])), options = { powerPreference: 'high-performance' } as const
+  const gpu = quietly(() => create([])), options = { powerPreference: 'high-performance' }
   const browser = (globalThis as { navigator?: object }).navigator ?? {}
   Object.defineProperty(browser, 'gpu', { value: gpu, configurable: true })
   Object.defineProperty(globalThis, 'navigator', { value: browser, configurable: true })
-  const adapter = await quietly(() => gpu.requestAdapter(options)) as unknown as Adapter | null
+  const adapter: Adapter | null = await quietly(() => gpu.requestAdapter(options))
   if (!adapter) throw new Error('Vulkan, Metal or Direct3D 12 shows no graphics card')
   if (isSoftware(adapter) && !isAsked) throw new Error('the only graphics card is a program')
   return adapter
@@ -203,16 +203,15 @@ function format(items: Item[], dtype: string): (x: Item) => string {
   return x => (x as number + 0).toFixed(4)
 }
 
-// %% ../nbs/00d_engine.ipynb c90488a9
+// %% ../nbs/00d_engine.ipynb 9b2d8ed1
 const shownOf = (rank: number) =>
-  [[], [10], [4, 8], [4, 2, 4], [4, 2, 2, 2]][rank]
-    ?? [4, 2, 2, ...Array(rank).fill(1)]
+  [[], [10], [5, 8], [5, 2, 4]][rank] ?? [5, ...Array(rank - 3).fill(1), 2, 2]
 
 function corners(x: Nested, [most, ...rest]: number[]): Nested {
   if (!Array.isArray(x)) return x
   const from = Math.ceil(most / 2), to = x.length - (most >> 1)
   const inner = (y: Nested) => corners(y, rest)
-  if (x.length <= most + 1) return x.map(inner)
+  if (x.length <= most) return x.map(inner)
   return [...x.slice(0, from).map(inner), null, ...x.slice(to).map(inner)]
 }
 
@@ -313,7 +312,7 @@ tf.registerGradient({ ...oldAvgPool, gradFunc: (dy, saved, attrs) => {
   return oldAvgPool.gradFunc(g, saved, attrs)
 } })
 
-// %% ../nbs/00d_engine.ipynb dad1f957
+// %% ../nbs/00d_engine.ipynb a98c7e02
 interface ConvAttrs {
   strides: number | [number, number]
   pad: 'same' | 'valid' | number
@@ -325,7 +324,9 @@ type Four = [number, number, number, number]
 type Inputs = Record<string, tf.Tensor>
 type Kernel<A> = (inputs: Inputs, attrs: A) => tf.Tensor
 
-function replaceKernel<A>(kernelName: string, backendName: string, make: (old: Kernel<A>) => Kernel<A>) {
+type Make<A> = (old: Kernel<A>) => Kernel<A>
+
+function replaceKernel<A>(kernelName: string, backendName: string, make: Make<A>): void {
   const config = tf.getKernel(kernelName, backendName), { kernelFunc } = config
   const old: Kernel<A> = (inputs, attrs) => {
     const t = kernelFunc({ inputs, attrs: attrs as never, backend: tf.backend() }) as tf.TensorInfo

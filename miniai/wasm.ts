@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (4154fa559c36)
-// The backend that always works: how it gets threads, and the kernels it lacks. You can skip this notebook at first reading.
+// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (2b13f00d7b55)
+// The backend that always works: how it gets threads, and the kernels it lacks. To be skipped at first.
 
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
@@ -21,14 +21,17 @@ function threadCode() {
     + wasmWorkerContents.replace(/\n/g, '\\n')
 }
 
-// %% ../nbs/00c_wasm.ipynb e44bfa1b
+// %% ../nbs/00c_wasm.ipynb b1b7960d
 function withThreads<T>(f: () => T): T {
   const node = workers as { Worker: typeof workers.Worker }, { Worker } = node, code = threadCode()
   node.Worker = class extends Worker {
     constructor() { super(code, { eval: true, execArgv: [] }) }
     ref() {}
   }
-  try { return f() } finally { node.Worker = Worker }
+  try { return f() } finally {
+    node.Worker = Worker
+    delete (globalThis as { Worker?: unknown }).Worker // put there by the start code
+  }
 }
 
 // %% ../nbs/00c_wasm.ipynb eed563f9
@@ -41,11 +44,12 @@ function withoutListeners<T>(f: () => T): T {
   return result
 }
 
-// %% ../nbs/00c_wasm.ipynb c639da5f
+// %% ../nbs/00c_wasm.ipynb 2e2776af
 type Argument = number | Uint8Array
 interface Program {
   cwrap(name: string, result: 'number' | null, args: string[]): (...args: Argument[]) => number
   PThread: { unusedWorkers: workers.Worker[] }
+  _malloc(bytes: number): number
   tfjs: Record<string, (...args: Argument[]) => number>
 }
 interface Compiled { instance: object, module: object }
@@ -64,11 +68,17 @@ async function load(threads: number): Promise<Program> {
   return withThreads(() => withoutListeners(() => require(glue)(options)))
 }
 
-// %% ../nbs/00c_wasm.ipynb 0627d599
+// %% ../nbs/00c_wasm.ipynb 6e93fa07
 function bind(program: Program): Program {
   const args = { init: 0, init_with_threads_count: 1, get_threads_count: 0, register_tensor: 3,
     dispose_data: 1, dispose: 0 }
   const camel = (name: string) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+  const { _malloc } = program
+  program._malloc = bytes => {
+    const place = _malloc(bytes)
+    if (!place && bytes) throw new Error(`wasm: no room for ${bytes} bytes, it can have 4 GB in all`)
+    return place
+  }
   program.tfjs = Object.fromEntries(Object.entries(args).map(([name, n]) =>
     [camel(name), program.cwrap(name, 'number', Array(n).fill('number'))]))
   return program
@@ -113,13 +123,14 @@ export async function startWasm(threads = Math.min(8, availableParallelism())): 
   return program.tfjs.getThreadsCount()
 }
 
-// %% ../nbs/00c_wasm.ipynb 42d2071c
+// %% ../nbs/00c_wasm.ipynb 84881d04
 type Four = [number, number, number, number]
+type Pair = [number, number]
 interface ConvAttrs {
-  strides: number | [number, number]
+  strides: number | Pair
   pad: 'same' | 'valid' | number
   dimRoundingMode?: 'floor' | 'round' | 'ceil'
-  dilations?: number | [number, number]
+  dilations?: number | Pair
   filterShape: Four
   inputShape: Four
 }
@@ -127,26 +138,26 @@ const convInfo = (x: number[], w: number[], a: ConvAttrs, depthwise = false) =>
   tf.backend_util.computeConv2DInfo(x as Four, w as Four, a.strides, a.dilations ?? 1, a.pad,
     a.dimRoundingMode, depthwise)
 
-// %% ../nbs/00c_wasm.ipynb a7d4e855
-function border(x: tf.Tensor4D, [top, bottom, left, right]: number[]): tf.Tensor4D {
-  const [n, h, w, c] = x.shape, add = (k: number) => Math.max(0, k), cut = (k: number) => add(-k)
-  if (Math.min(top, bottom, left, right) < 0) {
-    x = tf.slice(x, [0, cut(top), cut(left), 0],
-      [n, h - cut(top) - cut(bottom), w - cut(left) - cut(right), c])
+// %% ../nbs/00c_wasm.ipynb 321c7394
+function convolve(x: tf.Tensor4D, filter: tf.Tensor4D, sides: number[], dilations: Pair) {
+  const [n, h, w, c] = x.shape
+  const add = sides.map(k => Math.max(0, k)), cut = sides.map(k => Math.max(0, -k))
+  if (Math.max(...cut) > 0) {
+    x = tf.slice(x, [0, cut[0], cut[2], 0], [n, h - cut[0] - cut[1], w - cut[2] - cut[3], c])
   }
-  if (Math.max(top, bottom, left, right) <= 0) return x
-  return tf.pad(x, [[0, 0], [add(top), add(bottom)], [add(left), add(right)], [0, 0]])
+  const pad: [Pair, Pair, Pair, Pair] = [[0, 0], [add[0], add[1]], [add[2], add[3]], [0, 0]]
+  return tf.conv2d(x, filter, 1, pad, 'NHWC', dilations)
 }
 
-// %% ../nbs/00c_wasm.ipynb dd5aae5d
+// %% ../nbs/00c_wasm.ipynb 9bf77934
 function filterGrad({ x, dy }: Inputs, attrs: ConvAttrs): tf.Tensor {
   const i = convInfo(x.shape, attrs.filterShape, attrs), { top, left } = i.padInfo
   const h = (i.outHeight - 1) * i.strideHeight + i.filterHeight
   const w = (i.outWidth - 1) * i.strideWidth + i.filterWidth
-  const image = border(x as tf.Tensor4D, [top, h - i.inHeight - top, left, w - i.inWidth - left])
-  const dw = tf.conv2d(tf.transpose(image, [3, 1, 2, 0]), // [ci, h, w, n]
-    tf.transpose(dy as tf.Tensor4D, [1, 2, 0, 3]), // [oh, ow, n, co]
-    1, 'valid', 'NHWC', [i.strideHeight, i.strideWidth])
+  const image = tf.transpose(x as tf.Tensor4D, [3, 1, 2, 0]) // [ci, h, w, n]
+  const filter = tf.transpose(dy as tf.Tensor4D, [1, 2, 0, 3]) // [oh, ow, n, co]
+  const dw = convolve(image, filter, [top, h - i.inHeight - top, left, w - i.inWidth - left],
+    [i.strideHeight, i.strideWidth])
   return tf.transpose(dw, [1, 2, 0, 3]) // [ci, kh, kw, co] → [kh, kw, ci, co]
 }
 define('Conv2DBackpropFilter', filterGrad)
@@ -174,14 +185,13 @@ function spread(x: tf.Tensor4D, sh: number, sw: number): tf.Tensor4D {
   return out
 }
 
-// %% ../nbs/00c_wasm.ipynb 2afa8310
+// %% ../nbs/00c_wasm.ipynb 801571f7
 function inputGrad({ dy, filter }: Inputs, attrs: ConvAttrs): tf.Tensor {
   const i = convInfo(attrs.inputShape, filter.shape, attrs), { top, left } = i.padInfo
   const turned = tf.transpose(tf.reverse(filter, [0, 1]), [0, 1, 3, 2]) // [kh, kw, co, ci]
   const wide = spread(dy as tf.Tensor4D, i.strideHeight, i.strideWidth), [, h, w] = wide.shape
-  const image = border(wide, [i.filterHeight - 1 - top, i.inHeight - h + top,
-    i.filterWidth - 1 - left, i.inWidth - w + left])
-  return tf.conv2d(image, turned as tf.Tensor4D, 1, 'valid')
+  return convolve(wide, turned as tf.Tensor4D, [i.filterHeight - 1 - top, i.inHeight - h + top,
+    i.filterWidth - 1 - left, i.inWidth - w + left], [1, 1])
 }
 define('Conv2DBackpropInput', inputGrad)
 
@@ -223,8 +233,8 @@ function depthwiseInputGrad({ dy, filter }: Inputs, attrs: ConvAttrs): tf.Tensor
 define('DepthwiseConv2dNativeBackpropFilter', depthwiseFilterGrad)
 define('DepthwiseConv2dNativeBackpropInput', depthwiseInputGrad)
 
-// %% ../nbs/00c_wasm.ipynb 908f216d
-type PoolAttrs = ConvAttrs & { filterSize: number | [number, number] }
+// %% ../nbs/00c_wasm.ipynb f362cd32
+type PoolAttrs = ConvAttrs & { filterSize: number | Pair }
 
 function maxPoolGrad({ dy, input, output }: Inputs, a: PoolAttrs): tf.Tensor {
   const i = tf.backend_util.computePool2DInfo(input.shape as Four, a.filterSize, a.strides, 1,
@@ -350,14 +360,18 @@ function einsum(inputs: Inputs, { equation }: { equation: string }): tf.Tensor {
 }
 define('Einsum', einsum)
 
-// %% ../nbs/00c_wasm.ipynb 69e68158
+// %% ../nbs/00c_wasm.ipynb c9eb9b30
 function sumMiddle(x: tf.Tensor, outer: number, n: number, inner: number): tf.Tensor {
   const out = zeros([outer, inner]), from = heap(x), to = heap(out), row = new Float64Array(inner)
   for (let o = 0, at = 0; o < outer; o++) {
     row.fill(0)
-    for (let i = 0; i < n; i++, at += inner) {
-      for (let k = 0; k < inner; k++) row[k] += from[at + k]
+    let i = 0
+    for (; i + 4 <= n; i += 4, at += 4 * inner) {
+      for (let k = at, r = 0; r < inner; k++, r++) {
+        row[r] += from[k] + from[k + inner] + from[k + 2 * inner] + from[k + 3 * inner]
+      }
     }
+    for (; i < n; i++, at += inner) for (let r = 0; r < inner; r++) row[r] += from[at + r]
     to.set(row, o * inner)
   }
   return out
@@ -404,11 +418,14 @@ function cast({ x }: Inputs, { dtype }: { dtype: tf.DataType }): tf.Tensor {
 }
 define('Cast', cast)
 
-// %% ../nbs/00c_wasm.ipynb abfb744b
+// %% ../nbs/00c_wasm.ipynb 8999a561
 function widen(small: tf.Tensor, large: tf.Tensor): tf.Tensor {
   const n = large.shape.at(-1) ?? 1, fits = small.rank === large.rank && small.shape.at(-1) === 1
   if (!fits || n < 2 || n > 32 || small.size * n * 8 > large.size) return small
-  return tf.tile(small, [...Array(small.rank - 1).fill(1), n])
+  if (small.dtype !== 'float32') return small
+  const wide = zeros([...small.shape.slice(0, -1), n]), from = heap(small), to = heap(wide)
+  from.forEach((x, i) => to.fill(x, i * n, i * n + n))
+  return wide
 }
 for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv', 'SquaredDifference']) {
   define(name, ({ a, b }: Inputs, attrs: object) =>

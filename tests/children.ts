@@ -1,0 +1,14 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+/** What a program said, and how it ended. */
+export interface Ended { out: string, err: string, status: number | null }
+
+/** Run `code` as the body of an async function, in a process of its own with the variables `env` and Node's `flags`. */
+export function runChild(code: string, env: NodeJS.ProcessEnv = {}, flags: string[] = []): Ended {
+  const program = `import { tf, useBackend } from 'miniai/engine'; void (async () => {${code}\n})()`
+  const args = [...flags, require.resolve('ts-node/dist/bin-transpile'), '-e', program]
+  const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 60_000, env: { ...process.env, ...env } } as const
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, options)
+  return { out: stdout.trim(), err: stderr.trim(), status }
+}
