@@ -6,8 +6,8 @@ const path = require('path')
 /** @param {unknown} e @returns {never} */
 function give(e) {
   const { code, message } = /** @type {NodeJS.ErrnoException} */ (e)
-  const missing = code === 'MODULE_NOT_FOUND' && message.split('\n')[0]
-  console.error(`The miniai kernel ended: ${missing ? `${missing}. "npm run setup" installs what it needs.` : message}`)
+  const missing = `${message.split('\n')[0]}. "npm run setup" installs what it needs.`
+  console.error(`The miniai kernel ended: ${code === 'MODULE_NOT_FOUND' ? missing : message}`)
   process.exit(1)
 }
 process.on('uncaughtException', give)
@@ -16,35 +16,34 @@ process.on('unhandledRejection', give)
 const { openSockets } = require('./kernel/sockets.cjs')
 const { createServer } = require('./kernel/server.cjs')
 
-/** @type {{ session: import('./kernel/session.cjs').Session, compiler: import('./kernel/compiler.cjs').Compiler } | undefined} */
-let made
+/** @type {import('./kernel/server.cjs').Works | undefined} */
+let works
 
 /** The compiler takes a second to load: Jupyter is answered first. */
 function ready() {
-  if (made) return made
+  if (works) return works
   const { createCompiler } = require('./kernel/compiler.cjs')
   const { createSession } = require('./kernel/session.cjs')
-  const root = path.dirname(__dirname)
+  const root = path.dirname(__dirname), cwd = process.cwd(), { onOutput } = server
   const compiler = createCompiler(root)
-  const session = createSession({ compiler, root, cwd: process.cwd(), onOutput: m => onOutput(m) })
-  return made = { compiler, session }
+  return works = { compiler, session: createSession({ compiler, root, cwd, onOutput }) }
 }
 
 function quit() {
-  made?.session.kill()
+  works?.session.kill()
   process.exit(0)
 }
 
-/** @type {(m: any) => void} */
-let onOutput
-const connection = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))
+/** @type {Awaited<ReturnType<typeof openSockets>>} */
+let sockets
+const server = createServer({ ready, quit, publish: (...args) => sockets.publish(...args) })
+process.on('SIGINT', () => works?.session.interrupt())
+process.on('SIGTERM', quit)
 
 async function start() {
-  const { publish } = await openSockets(connection, (m, reply) => server.handle(m, reply))
-  const server = createServer({ ready, publish, onOutput: f => { onOutput = f }, quit })
-  publish('status', { execution_state: 'starting' })
-  process.on('SIGINT', () => made?.session.interrupt())
-  process.on('SIGTERM', quit)
+  const connection = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))
+  sockets = await openSockets(connection, server.handle)
+  sockets.publish('status', { execution_state: 'starting' })
   setTimeout(ready, 100)
 }
 start()

@@ -1,6 +1,7 @@
 // @ts-check
-// The process in which a notebook's cells run. Cells come in on a pipe (guard.cjs reads it); what they print, show and
-// come to goes out on another, written at once, so that nothing is lost when the process dies.
+// The process in which a notebook's cells run. Cells come in on a pipe (guard.cjs reads it); what
+// they print, show and come to goes out on another, written at once, so that nothing is lost when
+// the process dies.
 const fs = require('fs')
 const path = require('path')
 const util = require('util')
@@ -10,14 +11,20 @@ const { Worker } = require('worker_threads')
 const { Interrupted, interrupt, tools } = require('./interrupt.cjs')
 const { createLoader } = require('./loader.cjs')
 const { createTrace, describe } = require('./trace.cjs')
+const { untangle } = require('./untangle.cjs')
 const { live, watch } = require('./variables.cjs')
 
+/** @typedef {import('./compiler.cjs').Cell} Cell */
+/** @typedef {import('./loader.cjs').Source} Source */
+/** @typedef {{ n: number, source: string, cell: Cell, modules: Record<string, Source> }} Run */
+
 const [IN, OUT] = [3, 4] // file descriptors
-const [UNWIND, PATIENCE] = [300, 1000] // ms that code gets to end after an interrupt, and to take notice of it
-const { setTimeout, setImmediate } = globalThis
+const UNWIND = 300 // ms that code gets to end after an interrupt
+const PATIENCE = 1000 // ms that it gets to take notice of one
+const { setTimeout, setImmediate } = globalThis // a cell may change them
 const root = process.argv[2], folder = process.cwd()
 const trace = createTrace(root), loader = createLoader(root, tools, trace)
-const require_ = loader.requireFrom(path.join(root, 'cell.js'))
+const cellRequire = loader.requireFrom(path.join(root, 'cell.js'))
 
 /** @type {Record<string, any>} */
 const variables = {}
@@ -34,35 +41,40 @@ function send(message) {
 function capture(name) {
   const decoder = new util.TextDecoder()
   /** @param {string | Uint8Array} chunk @param {unknown} [encoding] @param {unknown} [done] */
-  process[name].write = (chunk, encoding, done) => {
-    send({ type: 'stream', name, text: typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }) })
+  function write(chunk, encoding, done) {
+    const text = typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
+    send({ type: 'stream', name, text })
     const call = typeof encoding === 'function' ? encoding : done
     if (typeof call === 'function') process.nextTick(call)
     return true
   }
+  process[name].write = write
 }
 
-/** tslab's way to show things, for whoever asks for it, without loading its compiler into this process. */
+/** @param {object} content @param {boolean} [update] */
+const display = (content, update = false) => send({ type: 'display', content, update })
+
+/** tslab's way to show things, without loading its compiler into this process. */
 function provideDisplay() {
   const id = require.resolve('tslab/dist/jupyter')
-  const display = (/** @type {object} */ content, update = false) => send({ type: 'display', content, update })
   const exports = { __esModule: true, lastWriteDisplayData: display }
   require.cache[id] = Object.assign(new Module(id), { loaded: true, exports })
 }
 
 /** @param {any} value */
 async function show(value) {
-  const face = value?.[Symbol.for('Jupyter.display')]
+  if (value == null) return
+  const face = value[Symbol.for('Jupyter.display')]
   const text = () => ({ 'text/plain': typeof value === 'string' ? value : util.inspect(value) })
-  if (value != null) send({ type: 'result', data: typeof face === 'function' ? await face.call(value) : text() })
+  send({ type: 'result', data: typeof face === 'function' ? await face.call(value) : text() })
 }
 
-/** @param {import('./compiler.cjs').Cell} cell @param {string} name */
+/** @param {Cell} cell @param {string} name */
 function start(cell, name) {
   const names = 'exports, require, __dirname, __filename, __async__, __live__'
   const code = `(${cell.isAsync ? 'async ' : ''}function (${names}) {\n${cell.code}\n})`
   const f = vm.runInThisContext(code, { filename: name, lineOffset: -1 })
-  return f(variables, require_, folder, path.join(folder, name), tools, live)
+  return f(variables, cellRequire, folder, path.join(folder, name), tools, live)
 }
 
 /** @param {typeof current} cell @param {unknown[]} error what it failed with, if it did */
@@ -72,7 +84,7 @@ function finish(cell, ...error) {
   send({ type: 'done', unset: cell.unset(), error: error.length ? describe(error[0]) : undefined })
 }
 
-/** @param {{ n: number, source: string, cell: import('./compiler.cjs').Cell, modules: Record<string, any> }} m */
+/** @param {Run} o */
 async function run({ n, source, cell, modules }) {
   const mine = current = { unset: watch(variables, cell.declared) }
   const name = `cell [${n}]`
@@ -80,7 +92,7 @@ async function run({ n, source, cell, modules }) {
   try {
     loader.update(modules)
     await start(cell, name)
-    await new Promise(resolve => setImmediate(resolve)) // a rejection that nobody handles is known by then
+    await new Promise(resolve => setImmediate(resolve)) // unhandled rejections are known by then
     if (cell.last && mine === current) await show(variables[cell.last])
     finish(mine)
   } catch (e) {
@@ -89,15 +101,20 @@ async function run({ n, source, cell, modules }) {
   if (cell.last) delete variables[cell.last]
 }
 
-/** What nobody caught fails the cell that runs, or else the one that ran last. @param {unknown} e */
+/**
+ * What nobody caught fails the cell that runs, or else the one that ran last.
+ * @param {unknown} e
+ */
 function uncaught(e) {
   if (e instanceof Interrupted) return
   if (current) finish(current, e)
   else send({ type: 'late', error: describe(e) })
 }
 
-const guard = new Worker(path.join(__dirname, 'guard.cjs'), { workerData: { fd: IN, patience: PATIENCE } })
+const workerData = { fd: IN, patience: PATIENCE }
+const guard = new Worker(path.join(__dirname, 'guard.cjs'), { workerData })
 
+/** @type {Record<string, (m: any) => unknown>} */
 const handlers = {
   run,
   interrupt() {
@@ -106,15 +123,17 @@ const handlers = {
     interrupt()
     setTimeout(() => finish(cell, new Interrupted()), UNWIND)
   },
-  /** @param {{ frames: import('./trace.cjs').Frame[] }} m */
-  terminated: ({ frames }) => finish(current, trace.throwAt(new Interrupted(), frames)),
+  terminated({ frames }) {
+    untangle()
+    finish(current, trace.throwAt(new Interrupted(), frames))
+  },
   end() {
     guard.unref()
     setTimeout(() => process.exit(0), UNWIND).unref()
   },
 }
-guard.on('message', m => handlers[/** @type {keyof typeof handlers} */ (m.type)](m))
-process.on('SIGINT', () => {}) // comes to the whole group; the kernel sends its own message
+guard.on('message', m => handlers[m.type](m))
+process.on('SIGINT', () => {}) // reaches the whole group; the kernel sends its own message
 process.on('uncaughtException', uncaught)
 process.on('unhandledRejection', uncaught)
 capture('stdout')

@@ -1,6 +1,7 @@
 // @ts-check
-// Compiles cells: TypeScript in, JavaScript or errors with their places out. It keeps no state of a notebook:
-// what earlier cells declared comes in as text and goes out as text, so that many notebooks can share it.
+// Compiles cells: TypeScript in, JavaScript or errors with their places out. It keeps no state of
+// a notebook: what earlier cells declared comes in as text and goes out as text, so that many
+// notebooks can share it.
 const { createConverter } = require('./tslab.cjs')
 const { createModules } = require('./modules.cjs')
 const { keep } = require('./declarations.cjs')
@@ -17,7 +18,8 @@ const { typeErrors } = require('./typeErrors.cjs')
 /** @typedef {{ ename: string, evalue: string, traceback: string[], line?: number }} CellError */
 /** @typedef {ReturnType<typeof createCompiler>} Compiler */
 
-// TypeScript's first statement empties all exported names; here a name keeps its old value until it has a new one.
+// TypeScript's first statement empties all exported names; here a name keeps its old value until
+// it has a new one.
 const EMPTIED = /^(exports\.\S+ = )+void 0;$/m
 const ASYNC = /\bfor\s+await\b/
 
@@ -62,17 +64,18 @@ function createCompiler(root) {
     return tslab.complete(before, source, at)
   }
 
-  return {
-    compile, inspect, complete,
-    isComplete: tslab.isCompleteCode,
-    close: tslab.close,
-    modules: createModules(root),
-    /**
-     * Declarations after a cell that failed before it set the names in `unset`: those keep their earlier meaning.
-     * @param {string} before @param {string} after @param {string[]} unset
-     */
-    failed: (before, after, unset) => keep(after, name => !unset.includes(name)) + keep(before, name => unset.includes(name)),
+  /**
+   * Declarations after a cell that failed before it set the names in `unset`: those keep their
+   * earlier meaning.
+   * @param {string} before @param {string} after @param {string[]} unset
+   */
+  function merge(before, after, unset) {
+    const isUnset = (/** @type {string} */ name) => unset.includes(name)
+    return unset.length ? keep(after, name => !isUnset(name)) + keep(before, isUnset) : after
   }
+
+  const { isCompleteCode: isComplete, close } = tslab
+  return { compile, inspect, complete, merge, isComplete, close, modules: createModules(root) }
 }
 
 module.exports = { createCompiler }

@@ -25,7 +25,8 @@ function variables(node, wanted) {
   const list = node.declarationList
   const kept = list.declarations.filter(d => ts.isIdentifier(d.name) && wanted(d.name.text))
   if (!kept.length) return []
-  return [ts.factory.createVariableStatement(node.modifiers, ts.factory.createVariableDeclarationList(kept, list.flags))]
+  const fewer = ts.factory.createVariableDeclarationList(kept, list.flags)
+  return [ts.factory.createVariableStatement(node.modifiers, fewer)]
 }
 
 /** @param {import('typescript').Statement} node @param {Wanted} wanted */

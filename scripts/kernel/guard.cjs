@@ -1,5 +1,6 @@
 // @ts-check
-// A thread beside the one that runs cells: it hears an interrupt though a cell is busy, and the kernel's end.
+// A thread beside the one that runs cells: it hears of an interrupt though a cell is busy, and of
+// the kernel's end.
 const net = require('net')
 const readline = require('readline')
 const { fileURLToPath } = require('url')
@@ -10,12 +11,17 @@ const port = /** @type {import('worker_threads').MessagePort} */ (parentPort)
 /** @type {NodeJS.Timeout | undefined} */
 let waiting
 
-/** Ends what the main thread executes just now, whatever it is, and tells where: V8's own way, as a browser's "stop script". */
+/**
+ * Ends what the main thread executes just now, whatever it is, and tells where: V8's own way, a
+ * browser's "stop script".
+ */
 function terminate() {
   const session = new Session()
   const files = new Map()
   session.connectToMainThread()
-  session.on('Debugger.scriptParsed', ({ params }) => files.set(params.scriptId, pathOf(params.url)))
+  session.on('Debugger.scriptParsed', ({ params }) => {
+    files.set(params.scriptId, pathOf(params.url))
+  })
   session.once('Debugger.paused', ({ params }) => {
     session.post('Runtime.terminateExecution')
     session.post('Debugger.resume')
@@ -30,8 +36,10 @@ function terminate() {
 const pathOf = url => url.startsWith('file:') ? fileURLToPath(url) : url
 
 /** @param {import('inspector').Debugger.CallFrame} f @param {Map<string, string>} files */
-const frame = ({ functionName, location: { scriptId, lineNumber, columnNumber = 0 } }, files) =>
-  ({ name: functionName, file: files.get(scriptId), line: lineNumber + 1, column: columnNumber + 1 })
+function frame({ functionName: name, location }, files) {
+  const { scriptId, lineNumber, columnNumber = 0 } = location
+  return { name, file: files.get(scriptId), line: lineNumber + 1, column: columnNumber + 1 }
+}
 
 function interrupt() {
   clearInterval(waiting)
@@ -45,4 +53,5 @@ readline.createInterface({ input }).on('line', line => {
   port.postMessage(message)
 })
 input.on('close', () => process.kill(process.pid, 'SIGKILL'))
-port.on('message', () => clearInterval(waiting)) // the main thread has time: code that awaits ends by itself
+// The main thread has time to answer: code that awaits ends by itself.
+port.on('message', () => clearInterval(waiting))

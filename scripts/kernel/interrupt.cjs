@@ -1,5 +1,6 @@
 // @ts-check
-// How an interrupt ends code that awaits: each await of a cell or module is compiled to ask here when it resumes.
+// How an interrupt ends code that awaits: each await of a cell or module is compiled to ask here
+// when it resumes.
 
 class Interrupted extends Error {
   name = 'Interrupted'
@@ -28,7 +29,9 @@ function each(source) {
       if (started !== round) await it.return?.()
       return resume(started, { done: r.done, value: await r.value })
     },
-    return: async (/** @type {unknown} */ value) => it.return ? it.return(value) : { done: true, value },
+    async return(/** @type {unknown} */ value) {
+      return it.return ? it.return(value) : { done: true, value }
+    },
   }
 }
 
@@ -38,7 +41,8 @@ function interrupt() {
   controller = new AbortController()
 }
 
-// Code that waits in a library asks for `globalThis[Symbol.for('miniai.interrupt')]`: an AbortSignal, as for `fetch`.
+// An AbortSignal for code that waits in a library, as `fetch` does:
+// `globalThis[Symbol.for('miniai.interrupt')]`.
 Object.defineProperty(globalThis, Symbol.for('miniai.interrupt'), { get: () => controller.signal })
 
 module.exports = { Interrupted, interrupt, tools: { now, resume, each } }

@@ -1,7 +1,7 @@
 // @ts-check
-// Loads the repository's modules from the text that the compiler sent, and loads a changed one again into the same
-// `exports`, with those that depend on it: whoever holds the module sees the new one. Where that fails the old one stays
-// for its holders, and who imports it gets the error.
+// Loads the repository's modules from the text that the compiler sent, and loads a changed one
+// again into the same `exports`, with those that depend on it: whoever holds the module sees the
+// new one. Where that fails, the old one stays for its holders, and who imports it gets the error.
 const path = require('path')
 const vm = require('vm')
 const { createRequire } = require('module')
@@ -12,7 +12,9 @@ const { createRequire } = require('module')
 const HEAD = '(function (exports, require, module, __filename, __dirname, __async__, __live__) {\n'
 
 /** @param {any} exports @param {string} name @param {() => unknown} get */
-const live = (exports, name, get) => Object.defineProperty(exports, name, { get, enumerable: true, configurable: true })
+function live(exports, name, get) {
+  Object.defineProperty(exports, name, { get, enumerable: true, configurable: true })
+}
 
 /** @param {object} o */
 function empty(o) {
@@ -32,7 +34,8 @@ function createLoader(root, tools, trace) {
 
   /** @param {string} file */
   function evaluate(file) {
-    const m = /** @type {Loaded} */ (loaded.get(file)), before = Object.getOwnPropertyDescriptors(m.exports)
+    const m = /** @type {Loaded} */ (loaded.get(file))
+    const before = Object.getOwnPropertyDescriptors(m.exports)
     m.fresh = true
     m.error = undefined
     empty(m.exports)
@@ -61,8 +64,11 @@ function createLoader(root, tools, trace) {
   function requireFrom(file) {
     const plain = createRequire(file)
     /** @param {string} id */
-    const find = id => path.resolve(id.startsWith('.') ? path.dirname(file) : root, id) + '.ts'
-    return Object.assign((/** @type {string} */ id) => sources.has(find(id)) ? load(find(id), file) : plain(id), plain)
+    function require_(id) {
+      const found = path.resolve(id.startsWith('.') ? path.dirname(file) : root, id) + '.ts'
+      return sources.has(found) ? load(found, file) : plain(id)
+    }
+    return Object.assign(require_, plain)
   }
 
   /** @param {string} file */

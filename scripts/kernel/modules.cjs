@@ -5,10 +5,10 @@ const path = require('path')
 const { imports, transpileModule } = require('./transpile.cjs')
 const { stamp } = require('./watch.cjs')
 
-/** @typedef {{ code: string, maps: string[], imports: string[], seen: string | undefined }} Module */
+/** @typedef {ReturnType<typeof transpileModule> & { seen: string | undefined }} Module */
 
 /**
- * `modules(source, sent)` gives those that a cell needs and those known to its process, as far as they are news.
+ * `modules(source, sent)` gives what is new of those that a cell needs or its process has.
  * @param {string} root
  */
 function createModules(root) {
@@ -30,29 +30,29 @@ function createModules(root) {
     return fs.existsSync(file) ? file : ''
   }
 
-  /** @param {string[]} ids @param {string} from @param {Set<string>} found */
-  function closure(ids, from, found) {
-    for (const file of ids.map(id => find(id, from))) {
-      if (!file || found.has(file)) continue
-      found.add(file)
-      closure(read(file).imports, path.dirname(file), found)
-    }
-    return found
+  /**
+   * Adds `file` and all that it needs to `found`.
+   * @param {string} file @param {Set<string>} found
+   */
+  function visit(file, found) {
+    if (found.has(file)) return
+    found.add(file)
+    for (const f of findAll(read(file).imports, path.dirname(file))) visit(f, found)
   }
+
+  /** @param {string[]} ids @param {string} from */
+  const findAll = (ids, from) => ids.map(id => find(id, from)).filter(Boolean)
 
   /**
    * @param {string} source a cell's TypeScript
-   * @param {Map<string, Module>} sent what its process has already; brought up to date
+   * @param {Map<string, Module>} sent what its process has; brought up to date
    */
   return (source, sent) => {
-    /** @type {Record<string, Module>} */
-    const news = {}
-    for (const file of closure(imports(source), root, new Set(sent.keys()))) {
-      const m = read(file)
-      if (sent.get(file) !== m) news[file] = m
-      sent.set(file, m)
-    }
-    return news
+    const found = new Set()
+    for (const file of [...findAll(imports(source), root), ...sent.keys()]) visit(file, found)
+    const news = [...found].filter(file => sent.get(file) !== read(file))
+    for (const file of news) sent.set(file, read(file))
+    return Object.fromEntries(news.map(file => [file, read(file)]))
   }
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
-// What cells print and show, on its way to the notebook: text is gathered, and of the updates of one picture that come
-// quicker than anyone can see, the last is sent.
+// What cells print and show, on its way to the notebook: text is gathered, and of the updates of
+// one picture that come quicker than anyone can see, the last is sent.
 
 const EVERY = 30 // ms
 
@@ -12,8 +12,11 @@ function replaces(a, b) {
   return a?.type === 'update_display_data' && b.type === a.type && a.to === b.to && id(a) === id(b)
 }
 
-/** @param {Output | undefined} a @param {Output} b */
-const continues = (a, b) => a?.type === 'stream' && b.type === 'stream' && a.to === b.to && a.content.name === b.content.name
+/** Whether text `b` goes on with `a`. @param {Output | undefined} a @param {Output} b */
+function continues(a, b) {
+  const isText = a?.type === 'stream' && b.type === a.type
+  return isText && a.to === b.to && a.content.name === b.content.name
+}
 
 /** @param {(type: string, content: object, to: any) => void} publish */
 function createOutputs(publish) {

@@ -6,59 +6,71 @@ const { spawn } = require('child_process')
 
 /** @typedef {{ type: string, [key: string]: any }} Message */
 
-// Lines that TensorFlow and its libraries write to the terminal, and V8's farewell.
-const LOG = /^(\d{4}-\d\d-\d\d [\d:.]+: )?[IWEF]\d* .*\.(cc|cpp|h|cu)(\.\w+)?:\d+\] |^WARNING: All log messages before absl|^To enable the following instructions/
+// What TensorFlow and its libraries write to the terminal, and V8's farewell.
+const LOGS = [
+  /^(\d{4}-\d\d-\d\d [\d:.]+: )?[IWEF]\d* .*\.(cc|cpp|h|cu)(\.\w+)?:\d+\] /,
+  /^WARNING: All log messages before absl::InitializeLog/,
+  /^To enable the following instructions: .* rebuild TensorFlow/,
+]
 const FAREWELL = /<--- Last few GCs --->|^FATAL ERROR: |^# Fatal |^----- Native stack trace -----/
-const ABORTS = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL'])
+const CONFESSION = /^(F\d+|FATAL|#|terminate called|node:)|: symbol lookup|[Ee]rror:? /
+const FULL = /heap out of memory|Array buffer allocation failed/
 
 /** @param {number | null} code @param {NodeJS.Signals | null} signal @param {string} said */
 function reason(code, signal, said) {
-  if (/heap out of memory|Array buffer allocation failed/.test(said)) return 'out of memory: JavaScript\'s heap is full (NODE_OPTIONS=--max-old-space-size=8192 allows 8 GB)'
-  const last = said.split('\n').reverse().find(line => /^(F\d+|FATAL|#|terminate called|node:)|: symbol lookup|[Ee]rror:? /.test(line))?.replace(/^# /, '')
+  const advice = 'NODE_OPTIONS=--max-old-space-size=8192 allows 8 GB'
+  if (FULL.test(said)) return `out of memory: JavaScript's heap is full (${advice})`
   if (signal === 'SIGKILL') return 'the system killed it, probably because memory ran out'
-  if (signal) return `${ABORTS.has(signal) ? 'it gave up' : 'it crashed'} in native code (${signal})${last ? `: ${last}` : ''}`
-  return `process.exit(${code}) was called`
+  if (!signal) return `process.exit(${code}) was called`
+  const last = said.split('\n').reverse().find(line => CONFESSION.test(line))?.replace(/^# /, '')
+  return `it crashed in native code (${signal})${last ? `: ${last}` : ''}`
 }
 
 /**
- * Text by lines, without logs; after V8's farewell nothing passes.
+ * Passes text on by lines, without logs; after V8's farewell nothing.
  * @param {(text: string) => void} pass
  */
 function quiet(pass) {
-  let rest = '', over = false
+  let rest = '', isOver = false
   return (/** @type {string} */ text) => {
     const lines = (rest + text).split('\n')
     rest = /** @type {string} */ (lines.pop())
-    const kept = lines.filter(line => !(over ||= FAREWELL.test(line)) && !LOG.test(line))
+    const kept = lines.filter(line =>
+      !(isOver ||= FAREWELL.test(line)) && !LOGS.some(log => log.test(line)))
     if (kept.length) pass(kept.join('\n') + '\n')
   }
 }
 
+/** @typedef {(m: Message) => void} OnMessage */
+/** @typedef {(reason: string) => void} OnEnd */
+
 /**
- * @param {object} o
- * @param {string} o.root the repository
- * @param {string} o.cwd the notebook's folder
- * @param {(m: Message) => void} o.onMessage
- * @param {(reason: string) => void} o.onEnd
+ * `root` is the repository, `cwd` the notebook's folder.
+ * @param {{ root: string, cwd: string, onMessage: OnMessage, onEnd: OnEnd }} o
  */
 function startProcess({ root, cwd, onMessage, onEnd }) {
+  // An interrupt leaves Node's own books on callbacks open; it would stop at that.
   const args = ['--no-force-async-hooks-checks', path.join(__dirname, 'child.cjs'), root]
   const env = { TF_CPP_MIN_LOG_LEVEL: '3', ...process.env }
-  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'] })
-  const [, out, err, commands, messages] = /** @type {import('stream').Duplex[]} */ (/** @type {unknown} */ (child.stdio))
-  let said = ''
-  const passError = quiet(text => onMessage({ type: 'stream', name: 'stderr', text }))
-  out.setEncoding('utf8').on('data', text => onMessage({ type: 'stream', name: 'stdout', text }))
-  err.setEncoding('utf8').on('data', text => {
-    said = (said + text).slice(-8000)
-    passError(text)
+  const child = spawn(process.execPath, args, {
+    cwd, env, stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
   })
+  const pipes = /** @type {import('stream').Duplex[]} */ (/** @type {unknown} */ (child.stdio))
+  const [, out, err, commands, messages] = pipes
+  let said = ''
+
+  /** @param {string} name */
+  const stream = name => (/** @type {string} */ text) => onMessage({ type: 'stream', name, text })
+  out.setEncoding('utf8').on('data', stream('stdout'))
+  err.setEncoding('utf8').on('data', quiet(stream('stderr')))
+  err.on('data', text => { said = (said + text).slice(-8000) })
   readline.createInterface({ input: messages }).on('line', line => onMessage(JSON.parse(line)))
   commands.on('error', () => {}) // it ended: `exit` tells
-  const gone = new Promise(resolve => child.on('exit', (code, signal) => setTimeout(() => { // its last words come first
-    onEnd(reason(code, signal, said))
-    resolve(undefined)
-  }, 50)))
+
+  const gone = new Promise(resolve => child.on('exit', (code, signal) => {
+    const end = () => resolve(onEnd(reason(code, signal, said)))
+    setTimeout(end, 50) // its last words come first
+  }))
   child.on('error', e => onEnd(e.message))
   return {
     gone,

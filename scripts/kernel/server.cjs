@@ -1,8 +1,13 @@
 // @ts-check
-// The kernel's side of Jupyter's protocol: requests come in, cells run one after the other, what they say goes out.
+// The kernel's side of Jupyter's protocol: requests come in, cells run one after the other, what
+// they say goes out.
 const { createOutputs } = require('./outputs.cjs')
 
 /** @typedef {import('./wire.cjs').Message} Message */
+/** @typedef {import('./session.cjs').Session} Session */
+/** @typedef {import('./compiler.cjs').Compiler} Compiler */
+/** @typedef {import('./compiler.cjs').CellError} CellError */
+/** @typedef {{ session: Session, compiler: Compiler }} Works */
 /** @typedef {(type: string, content: object) => void} Reply */
 /** @typedef {{ m: Message, reply: Reply }} Request */
 
@@ -22,32 +27,34 @@ const INFO = {
 
 /**
  * @param {object} o
- * @param {() => { session: import('./session.cjs').Session, compiler: import('./compiler.cjs').Compiler }} o.ready
+ * @param {() => Works} o.ready
  * @param {(type: string, content: object, to?: Message) => void} o.publish
- * @param {(onOutput: (m: any) => void) => void} o.onOutput
  * @param {() => void} o.quit
  */
-function createServer({ ready, publish, onOutput, quit }) {
+function createServer({ ready, publish, quit }) {
   const outputs = createOutputs(publish)
   /** @type {Request[]} */
   const queue = []
   /** @type {Message | undefined} the request whose cell ran last */
   let last
-  let count = 0
-  let working = false
+  let count = 0, isWorking = false
 
-  /** @param {import('./session.cjs').CellError} error @param {Message | undefined} to */
+  /** @param {CellError} error @param {Message | undefined} to */
   function publishError({ ename, evalue, traceback }, to) {
     outputs.add('error', { ename, evalue, traceback }, to)
     outputs.flush()
   }
 
-  onOutput(m => {
-    if (m.type === 'stream') outputs.add('stream', { name: m.name, text: m.text }, last)
-    else if (m.type === 'display') outputs.add(m.update ? 'update_display_data' : 'display_data', m.content, last)
-    else if (m.type === 'result') outputs.add('execute_result', { data: m.data, metadata: {}, execution_count: count }, last)
-    else if (m.type === 'late') publishError(m.error, last)
-  })
+  /** What a session says. @param {import('./process.cjs').Message} m */
+  function onOutput(m) {
+    if (m.type === 'late') return publishError(m.error, last)
+    if (m.type === 'stream') return outputs.add('stream', { name: m.name, text: m.text }, last)
+    if (m.type === 'display') {
+      return outputs.add(m.update ? 'update_display_data' : 'display_data', m.content, last)
+    }
+    const result = { data: m.data, metadata: {}, execution_count: count }
+    outputs.add('execute_result', result, last)
+  }
 
   /** @param {Request} request */
   async function execute({ m, reply }) {
@@ -56,17 +63,19 @@ function createServer({ ready, publish, onOutput, quit }) {
     if (!silent) publish('execute_input', { code, execution_count: ++count }, m)
     const error = await ready().session.run(code, count)
     outputs.flush()
-    if (!error) return reply('execute_reply', { status: 'ok', execution_count: count, payload: [], user_expressions: {} })
-    const { ename, evalue, traceback } = error
-    publishError(error, m)
-    if (stop_on_error) await abort()
-    reply('execute_reply', { status: 'error', execution_count: count, ename, evalue, traceback })
+    if (error) publishError(error, m)
+    if (error && stop_on_error) await abort()
+    const { ename, evalue, traceback } = error ?? {}
+    const result = error ? { ename, evalue, traceback } : { payload: [], user_expressions: {} }
+    reply('execute_reply', { status: error ? 'error' : 'ok', execution_count: count, ...result })
   }
 
   /** What was asked for before the failure was known is not run: "Run All" stops there. */
   async function abort() {
     await new Promise(resolve => setTimeout(resolve, ARRIVAL))
-    for (const request of queue.splice(0)) answer(request, ({ reply }) => reply('execute_reply', { status: 'aborted' }))
+    for (const request of queue.splice(0)) {
+      answer(request, ({ reply }) => reply('execute_reply', { status: 'aborted' }))
+    }
   }
 
   /** @param {Request} request @param {(request: Request) => unknown} f */
@@ -80,10 +89,10 @@ function createServer({ ready, publish, onOutput, quit }) {
   }
 
   async function work() {
-    if (working) return
-    working = true
+    if (isWorking) return
+    isWorking = true
     for (let next = queue.shift(); next; next = queue.shift()) await answer(next, execute)
-    working = false
+    isWorking = false
   }
 
   /** @type {Record<string, (request: Request) => unknown>} */
@@ -93,15 +102,18 @@ function createServer({ ready, publish, onOutput, quit }) {
     history_request: ({ reply }) => reply('history_reply', { status: 'ok', history: [] }),
     is_complete_request({ m, reply }) {
       const { completed, indent } = ready().compiler.isComplete(m.content.code)
-      reply('is_complete_reply', completed ? { status: 'complete' } : { status: 'incomplete', indent })
+      const status = completed ? 'complete' : 'incomplete'
+      reply('is_complete_reply', { status, indent })
     },
     inspect_request({ m, reply }) {
       const text = ready().session.inspect(m.content.code, m.content.cursor_pos)
-      reply('inspect_reply', { status: 'ok', found: Boolean(text), data: text ? { 'text/plain': text } : {}, metadata: {} })
+      const data = text ? { 'text/plain': text } : {}
+      reply('inspect_reply', { status: 'ok', found: Boolean(text), data, metadata: {} })
     },
     complete_request({ m, reply }) {
-      const { start, end, candidates } = ready().session.complete(m.content.code, m.content.cursor_pos)
-      reply('complete_reply', { status: 'ok', matches: candidates, cursor_start: start, cursor_end: end, metadata: {} })
+      const found = ready().session.complete(m.content.code, m.content.cursor_pos)
+      const { start: cursor_start, end: cursor_end, candidates: matches } = found
+      reply('complete_reply', { status: 'ok', matches, cursor_start, cursor_end, metadata: {} })
     },
     interrupt_request({ reply }) {
       ready().session.interrupt()
@@ -115,12 +127,13 @@ function createServer({ ready, publish, onOutput, quit }) {
 
   /** @param {Message} m @param {Reply} reply */
   function handle(m, reply) {
-    const request = { m, reply }, handler = handlers[m.header.msg_type]
-    if (m.header.msg_type !== 'execute_request') return handler && answer(request, handler)
-    queue.push(request)
-    work()
+    const request = { m, reply }, { msg_type } = m.header
+    if (msg_type === 'execute_request') {
+      queue.push(request)
+      work()
+    } else if (handlers[msg_type]) answer(request, handlers[msg_type])
   }
-  return { handle }
+  return { handle, onOutput }
 }
 
 module.exports = { createServer }

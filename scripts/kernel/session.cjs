@@ -1,6 +1,7 @@
 // @ts-check
-// One notebook's life: cells are compiled here and run in a process of their own; what they declared is kept for the
-// next. The kernel has one session, the tests have one for each notebook, around the same compiler.
+// One notebook's life: cells are compiled here and run in a process of their own; what they
+// declared is kept for the next. The kernel has one session, the tests have one for each
+// notebook, around the same compiler.
 const { startProcess } = require('./process.cjs')
 
 /** @typedef {import('./compiler.cjs').CellError} CellError */
@@ -10,11 +11,15 @@ const { startProcess } = require('./process.cjs')
 
 /** @param {string} reason @returns {CellError} */
 function died(reason) {
-  const evalue = `the process of this notebook ended: ${reason}. Its variables are gone: run the cells again from the top.`
+  const advice = 'Its variables are gone: run the cells again from the top.'
+  const evalue = `the process of this notebook ended: ${reason}. ${advice}`
   return { ename: 'KernelDied', evalue, traceback: [`KernelDied: ${evalue}`] }
 }
 
-/** The cell's line that an error's trace names, if any. @param {CellError | undefined} error @param {number} n */
+/**
+ * An error with the line of cell `n` that its trace names, if any.
+ * @param {CellError | undefined} error @param {number} n
+ */
 function withLine(error, n) {
   const place = error?.traceback.join('\n').match(new RegExp(`cell \\[${n}\\] line (\\d+)`))
   return error && place ? { ...error, line: Number(place[1]) } : error
@@ -25,11 +30,11 @@ function withLine(error, n) {
  * @param {import('./compiler.cjs').Compiler} o.compiler
  * @param {string} o.root the repository
  * @param {string} o.cwd the notebook's folder
- * @param {(m: Message) => void} o.onOutput gets `stream`, `display`, `result` and `late` (an error after the cell's end)
+ * @param {(m: Message) => void} o.onOutput gets `stream`, `display`, `result`, and `late`: an
+ *   error after the end of the last cell
  */
 function createSession({ compiler, root, cwd, onOutput }) {
-  let declarations = ''
-  let ended = false
+  let declarations = '', isEnded = false
   /** @type {Map<string, any>} modules that the process has */
   let sent = new Map()
   /** @type {((done: Done) => void) | undefined} */
@@ -38,24 +43,25 @@ function createSession({ compiler, root, cwd, onOutput }) {
 
   /** @param {Message} m */
   function receive(m) {
-    if (m.type !== 'done') return onOutput(m)
-    resolve?.(/** @type {Done} */ (/** @type {unknown} */ (m)))
+    if (m.type === 'done') resolve?.({ error: m.error, unset: m.unset })
+    else onOutput(m)
   }
 
   function start() {
-    /** @type {ReturnType<typeof startProcess>} */
-    const me = startProcess({ root, cwd, onMessage: receive, onEnd: reason => { if (me === child) restart(reason) } })
+    const onEnd = (/** @type {string} */ reason) => { if (me === child) restart(reason) }
+    const me = startProcess({ root, cwd, onMessage: receive, onEnd })
     return me
   }
 
   /** @param {string} reason */
   function restart(reason) {
-    if (ended) return
+    if (isEnded) return
     const error = died(reason)
     declarations = ''
     sent = new Map()
     child = start()
-    resolve ? resolve({ error, unset: [] }) : onOutput({ type: 'late', error })
+    if (resolve) resolve({ error, unset: [] })
+    else onOutput({ type: 'late', error })
   }
 
   /**
@@ -65,16 +71,15 @@ function createSession({ compiler, root, cwd, onOutput }) {
    * @returns {Promise<CellError | undefined>} its error
    */
   async function run(source, n) {
-    const compiled = compiler.compile(declarations, source, n)
+    const before = declarations, compiled = compiler.compile(before, source, n)
     if (compiled.error) return compiled.error
-    const before = declarations
     const done = /** @type {Promise<Done>} */ (new Promise(r => { resolve = r }))
-    child.send({ type: 'run', n, source, cell: compiled.cell, modules: compiler.modules(source, sent) })
+    const modules = compiler.modules(source, sent)
+    child.send({ type: 'run', n, source, cell: compiled.cell, modules })
     const { error, unset } = await done
     resolve = undefined
-    if (error?.ename !== 'KernelDied') {
-      declarations = unset.length ? compiler.failed(before, compiled.declarations, unset) : compiled.declarations
-    }
+    const isDead = error?.ename === 'KernelDied'
+    if (!isDead) declarations = compiler.merge(before, compiled.declarations, unset)
     return withLine(error, n)
   }
 
@@ -87,11 +92,14 @@ function createSession({ compiler, root, cwd, onOutput }) {
     complete: (source, at) => compiler.complete(declarations, source, at),
     /** Let what is left of the cells' work end, shortly; resolves when the process is gone. */
     end() {
-      ended = true
+      isEnded = true
       child.send({ type: 'end' })
       return child.gone
     },
-    kill: () => { ended = true; child.kill() },
+    kill() {
+      isEnded = true
+      child.kill()
+    },
   }
 }
 

@@ -1,12 +1,11 @@
 // @ts-check
 // The kernel's five sockets.
-const { createRequire } = require('module')
 /** @type {typeof import('zeromq')} */
-const zmq = createRequire(require.resolve('tslab/package.json'))('zeromq')
+const zmq = require('./packages.cjs').fromTslab('zeromq')
 const { encode, decode, message } = require('./wire.cjs')
 
 /** @typedef {import('./wire.cjs').Message} Message */
-/** @typedef {{ transport: string, ip: string, key: string, [port: string]: string | number }} Connection */
+/** @typedef {{ transport: string, ip: string, key: string, [port: string]: any }} Connection */
 /** @typedef {(m: Message, reply: (type: string, content: object) => void) => void} Handler */
 
 /**
@@ -15,15 +14,19 @@ const { encode, decode, message } = require('./wire.cjs')
  */
 async function openSockets(connection, handle) {
   const { transport, ip, key } = connection
+  const unbounded = { sendHighWaterMark: 0, sendTimeout: 0 } // cells print faster than one reads
   const sockets = {
-    iopub: new zmq.Publisher({ sendHighWaterMark: 0, sendTimeout: 0 }), // a cell may print faster than anyone reads
-    shell: new zmq.Router({ sendHighWaterMark: 0 }),
-    control: new zmq.Router({ sendHighWaterMark: 0 }),
+    iopub: new zmq.Publisher(unbounded),
+    shell: new zmq.Router(unbounded),
+    control: new zmq.Router(unbounded),
     stdin: new zmq.Router(),
     hb: new zmq.Reply(),
   }
 
-  /** Messages leave one after the other. @param {{ send: (frames: any) => Promise<void> }} socket */
+  /**
+   * Messages leave one after the other.
+   * @param {{ send: (frames: any) => Promise<void> }} socket
+   */
   function sender(socket) {
     let last = Promise.resolve()
     return (/** @type {Message} */ m) => { last = last.then(() => socket.send(encode(key, m))) }
@@ -46,15 +49,17 @@ async function openSockets(connection, handle) {
     for await (const frames of sockets.hb) await sockets.hb.send(frames)
   }
 
-  await Promise.all(Object.entries(sockets).map(([name, s]) => s.bind(`${transport}://${ip}:${connection[`${name}_port`]}`)))
+  await Promise.all(Object.entries(sockets).map(([name, socket]) =>
+    socket.bind(`${transport}://${ip}:${connection[`${name}_port`]}`)))
   serve(sockets.shell)
   serve(sockets.control)
   echo()
   const send = sender(sockets.iopub)
   return {
     /** @param {string} type @param {object} content @param {Message} [to] */
-    publish: (type, content, to) => send({ ...message(type, content, to), identities: [Buffer.from(type)] }),
-    close: () => { for (const s of Object.values(sockets)) s.close() },
+    publish(type, content, to) {
+      send({ ...message(type, content, to), identities: [Buffer.from(type)] })
+    },
   }
 }
 

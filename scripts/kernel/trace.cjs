@@ -5,7 +5,6 @@ const util = require('util')
 const { SourceMap } = require('module')
 
 /** @typedef {{ maps: string[], source?: string, decoded?: SourceMap[] }} Script */
-
 /** @typedef {{ name: string, file: string, line: number, column: number }} Frame */
 
 /** @param {Script} script @param {number} line @param {number} column both from 1 */
@@ -37,32 +36,38 @@ function createTrace(root) {
 
   /** @param {NodeJS.CallSite} site */
   function frame(site) {
-    const file = site.getFileName() ?? '', [line, column] = [site.getLineNumber() ?? 1, site.getColumnNumber() ?? 1]
-    const text = String(site).replace(/^(async )?Object\./, '$1'), script = scripts.get(file)
+    const file = site.getFileName() ?? '', script = scripts.get(file)
+    const text = String(site).replace(/^(async )?Object\./, '$1')
     if (!script) return text.replace(root + path.sep, '')
+    const line = site.getLineNumber() ?? 1, column = site.getColumnNumber() ?? 1
     return text.replace(`${file}:${line}:${column}`, () => place(script, file, line, column))
   }
 
   /** @param {NodeJS.CallSite} site */
-  function wanted(site) {
+  function isTheirs(site) {
     const file = site.getFileName() ?? ''
     return !file.startsWith(__dirname) && !file.startsWith('node:')
   }
 
-  Error.prepareStackTrace = (error, sites) => [String(error), ...sites.filter(wanted).map(s => '    at ' + frame(s))].join('\n')
-  return {
-    /** @param {string} file @param {Script} script */
-    add: (file, script) => { scripts.set(file, script) },
-    /** `error` as if thrown where a debugger found the frames. @param {Error} error @param {Frame[]} frames */
-    throwAt(error, frames) {
-      const places = frames.flatMap(({ name, file, line, column }) => {
-        const script = scripts.get(file)
-        return script ? [`    at ${name} (${place(script, file, line, column)})`.replace(/ {2}\((.*)\)$/, ' $1')] : []
-      })
-      error.stack = [String(error), ...places].join('\n')
-      return error
-    },
+  Error.prepareStackTrace = (error, sites) =>
+    [String(error), ...sites.filter(isTheirs).map(site => `    at ${frame(site)}`)].join('\n')
+
+  /**
+   * `error` as if thrown where a debugger found the frames.
+   * @param {Error} error @param {Frame[]} frames
+   */
+  function throwAt(error, frames) {
+    const places = frames.flatMap(({ name, file, line, column }) => {
+      const script = scripts.get(file), at = script && place(script, file, line, column)
+      return at ? [`    at ${name ? `${name} (${at})` : at}`] : []
+    })
+    error.stack = [String(error), ...places].join('\n')
+    return error
   }
+
+  /** @param {string} file @param {Script} script */
+  const add = (file, script) => { scripts.set(file, script) }
+  return { add, throwAt }
 }
 
 /**
@@ -74,7 +79,7 @@ function describe(e) {
     const text = util.inspect(e)
     return { ename: 'Uncaught', evalue: text, traceback: [`Uncaught ${text}`] }
   }
-  const text = e.stack === String(e) ? e.stack : util.inspect(e) // a name in brackets is all there is without a stack
+  const text = e.stack === String(e) ? e.stack : util.inspect(e) // [in brackets] without a stack
   return { ename: e.name, evalue: e.message, traceback: text.split('\n') }
 }
 

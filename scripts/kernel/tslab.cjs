@@ -1,8 +1,11 @@
 // @ts-check
 // tslab's own compiler of cells, unmodified, with the options that this course needs.
-const { createRequire } = require('module')
+const packages = require('./packages.cjs')
 const { ts, transpile } = require('./transpile.cjs')
 const { createWatch } = require('./watch.cjs')
+
+/** @typedef {any} Internal what TypeScript has but does not declare */
+/** @typedef {(call: () => void, ms: number) => unknown} SetTimeout */
 
 /** The two maps of the cell compiled last: CommonJS to ES module, ES module to TypeScript. */
 let maps = /** @type {string[]} */ ([])
@@ -18,44 +21,52 @@ function transpileModule(text, options) {
 }
 
 /**
- * TypeScript asks for two timers. Only the program's update matters, and tslab keeps one: the other's work, to forget
- * failed imports, is done by the next update anyway.
- * @param {any} sys
+ * TypeScript asks for two timers; tslab keeps one, the program's update. The other's work, to
+ * forget failed imports, is done by the next update anyway.
+ * @param {Internal} sys
  */
 function onlyProgramTimer(sys) {
-  const { setTimeout, clearTimeout } = sys
-  const other = {}
-  sys.setTimeout = (/** @type {() => void} */ call) => call.name === 'updateProgramWithWatchStatus' ? setTimeout(call) : other
-  sys.clearTimeout = (/** @type {unknown} */ timer) => { if (timer !== other) clearTimeout(timer) }
+  const { setTimeout, clearTimeout } = sys, other = {}
+  const isUpdate = (/** @type {Function} */ call) => call.name === 'updateProgramWithWatchStatus'
+  /** @type {SetTimeout} */
+  const set = (call, ms) => isUpdate(call) ? setTimeout(call, ms) : other
+  const clear = (/** @type {unknown} */ timer) => { if (timer !== other) clearTimeout(timer) }
+  Object.assign(sys, { setTimeout: set, clearTimeout: clear })
 }
 
-/** tslab loses the file of a message's explanations: they go with the message. @param {unknown[]} args */
+/**
+ * tslab loses the file of a message's explanations: they go with the message.
+ * @param {unknown[]} args
+ */
 function getPreEmitDiagnosticsOfFiles(...args) {
   /** @type {import('typescript').Diagnostic[]} */
-  const ds = /** @type {any} */ (ts).getPreEmitDiagnosticsOfFiles(...args)
+  const ds = /** @type {Internal} */ (ts).getPreEmitDiagnosticsOfFiles(...args)
   return ds.map(d => ({ ...d, messageText: ts.flattenDiagnosticMessageText(d.messageText, '\n') }))
 }
 
 /**
- * tslab's converter with `root` as the place of modules and types, and `poll` to look for changed files.
+ * tslab's converter with `root` as the place of modules and types, and `poll` to look for
+ * changed files.
  * @param {string} root
  */
 function createConverter(root) {
   const watch = createWatch(root)
-  /** @type {any} */
-  const sys = ts.sys
-  Object.assign(sys, watch, { getCurrentDirectory: () => root })
-  const createWatchCompilerHost = (/** @type {any[]} */ files, /** @type {any} */ options, /** @type {any} */ sys, /** @type {any[]} */ ...rest) => {
+  Object.assign(/** @type {Internal} */ (ts.sys), watch, { getCurrentDirectory: () => root })
+
+  /** @param {Internal[]} args */
+  function createWatchCompilerHost(...args) {
+    const [files, options, sys, ...rest] = args
     onlyProgramTimer(sys)
     const better = { ...options, baseUrl: root, types: ['node'], inlineSourceMap: true }
-    return /** @type {any} */ (ts).createWatchCompilerHost(files, better, sys, ...rest)
+    return /** @type {Internal} */ (ts).createWatchCompilerHost(files, better, sys, ...rest)
   }
-  const id = createRequire(require.resolve('tslab/package.json')).resolve('@tslab/typescript-for-tslab')
   const ours = { createWatchCompilerHost, transpileModule, getPreEmitDiagnosticsOfFiles }
-  Object.assign(/** @type {any} */ (require.cache[id]), { exports: { ...ts, ...ours } })
+  const loaded = /** @type {NodeJS.Module} */ (require.cache[packages.compiler])
+  loaded.exports = { ...ts, ...ours } // what tslab gets when it asks for TypeScript
   const { createConverter, isCompleteCode } = require('tslab/dist/converter')
   const { printQuickInfo } = require('tslab/dist/inspect')
-  return { ...createConverter(), isCompleteCode, printQuickInfo, poll: watch.poll, lastMaps: () => maps }
+  const { poll } = watch, lastMaps = () => maps
+  return { ...createConverter(), isCompleteCode, printQuickInfo, poll, lastMaps }
 }
 
 module.exports = { createConverter }

@@ -4,28 +4,37 @@
 /** @typedef {import('tslab/dist/converter').Diagnostic} Diagnostic */
 
 /** @param {Diagnostic} d @param {string[]} lines @param {number} n */
-function report(d, lines, n) {
-  const { line, character } = d.start, text = `${line + 1}:${character + 1} - ${d.messageText} (TS${d.code})`.split('\n')
-  if (d.fileName) return [`${d.fileName}:${text[0]}`, ...text.slice(1)]
+function report({ start, end, messageText, code, fileName }, lines, n) {
+  const { line, character } = start
+  const [first, ...rest] = `${line + 1}:${character + 1} - ${messageText} (TS${code})`.split('\n')
+  if (fileName) return [`${fileName}:${first}`, ...rest]
   const source = lines[line] ?? ''
-  const end = d.end.line === line ? d.end.character : source.length
-  const mark = ' '.repeat(character) + '~'.repeat(Math.max(1, end - character))
-  return [`cell [${n}] line ${text[0]}`, ...text.slice(1), `    ${source}`, `    ${mark}`]
+  const width = (end.line === line ? end.character : source.length) - character
+  const mark = ' '.repeat(character) + '~'.repeat(Math.max(1, width))
+  return [`cell [${n}] line ${first}`, ...rest, `    ${source}`, `    ${mark}`]
 }
 
-/** tslab exports each name: TypeScript then says again what is wrong with its type. @param {Diagnostic[]} ds */
-const distinct = ds => ds.filter((d, i) => !(/^4\d{3}$/.test(String(d.code)) && d.start.offset === ds[i - 1]?.start.offset))
+/**
+ * tslab exports each name of a cell: TypeScript then says again (4000 to 4999) what is wrong
+ * with its type.
+ * @param {Diagnostic[]} ds
+ */
+function distinct(ds) {
+  const isAgain = (/** @type {Diagnostic} */ d) => d.code >= 4000 && d.code < 5000
+  return ds.filter((d, i) => !isAgain(d) || d.start.offset !== ds[i - 1]?.start.offset)
+}
 
 /**
  * @param {Diagnostic[]} ds @param {string} source @param {number} n
  * @returns {import('./compiler.cjs').CellError}
  */
 function typeErrors(ds, source, n) {
-  const [first] = ds
+  const [first] = ds, lines = source.split('\n')
   const ename = first.code < 2000 ? 'SyntaxError' : 'TypeError'
-  const evalue = first.messageText.split('\n')[0], lines = source.split('\n')
+  const evalue = first.messageText.split('\n')[0]
   const line = first.fileName ? undefined : first.start.line + 1
-  return { ename, evalue, traceback: [`${ename}: ${evalue}`, ...distinct(ds).flatMap(d => report(d, lines, n))], line }
+  const traceback = [`${ename}: ${evalue}`, ...distinct(ds).flatMap(d => report(d, lines, n))]
+  return { ename, evalue, traceback, line }
 }
 
 module.exports = { typeErrors }

@@ -1,9 +1,14 @@
 // @ts-check
-// Files are looked at when a cell needs them, not when the system reports a change: an export is seen at once.
+// Files are looked at when a cell needs them, not when the system reports a change:
+// an export is seen at once.
 const fs = require('fs')
 const path = require('path')
 
 const [CREATED, CHANGED, DELETED] = [0, 1, 2] // TypeScript's FileWatcherEventKind
+
+/** @typedef {(file: string, kind: number) => void} FileChanged */
+/** @typedef {{ file: string, seen: string | undefined, call: FileChanged }} FileWatch */
+/** @typedef {{ dir: string, call: (file: string) => void }} FolderWatch */
 
 /** @param {string} file */
 function stamp(file) {
@@ -14,15 +19,20 @@ function stamp(file) {
 /** @param {string} dir */
 const names = dir => fs.existsSync(dir) ? fs.readdirSync(dir, { withFileTypes: true }) : []
 
+/** @param {string} dir @param {(name: string) => boolean} wanted */
+function subfolders(dir, wanted) {
+  const entries = names(dir).filter(e => e.isDirectory() && wanted(e.name))
+  return entries.map(e => path.join(dir, e.name))
+}
+
 /**
- * The folders in which a new file may answer an import: the root, those in it, and the packages.
+ * The folders in which a new file may answer an import: the root, those in it, the packages.
  * @param {string} root
  */
 function sourceFolders(root) {
-  const folders = names(root).filter(e => e.isDirectory() && !e.name.startsWith('.')).map(e => path.join(root, e.name))
   const packages = path.join(root, 'node_modules')
-  const scopes = names(packages).filter(e => e.name.startsWith('@')).map(e => path.join(packages, e.name))
-  return [root, packages, ...folders, ...scopes]
+  const own = subfolders(root, name => !name.startsWith('.') && name !== 'node_modules')
+  return [root, ...own, packages, ...subfolders(packages, name => name.startsWith('@'))]
 }
 
 /**
@@ -30,20 +40,21 @@ function sourceFolders(root) {
  * @param {string} root
  */
 function createWatch(root) {
-  /** @type {Set<{ file: string, seen: string | undefined, call: (file: string, kind: number) => void }>} */
+  /** @type {Set<FileWatch>} */
   const files = new Set()
-  /** @type {Set<{ dir: string, call: (file: string) => void }>} */
-  const dirs = new Set()
+  /** @type {Set<FolderWatch>} */
+  const folders = new Set()
   /** @type {Map<string, { seen: string | undefined, names: Set<string> }>} */
-  const folders = new Map()
+  const listings = new Map()
 
   /** @param {string} dir */
-  function newNames(dir) {
-    const before = folders.get(dir), seen = stamp(dir)
+  function newFiles(dir) {
+    const before = listings.get(dir), seen = stamp(dir)
     if (before && before.seen === seen) return []
     const now = new Set(names(dir).map(e => e.name))
-    folders.set(dir, { seen, names: now })
-    return before ? [...now].filter(name => !before.names.has(name)).map(name => path.join(dir, name)) : []
+    listings.set(dir, { seen, names: now })
+    const added = before ? [...now].filter(name => !before.names.has(name)) : []
+    return added.map(name => path.join(dir, name))
   }
 
   function poll() {
@@ -52,8 +63,8 @@ function createWatch(root) {
       w.seen = seen
       if (seen !== before) w.call(w.file, !before ? CREATED : seen ? CHANGED : DELETED)
     }
-    for (const file of sourceFolders(root).flatMap(newNames)) {
-      for (const w of dirs) if (file.startsWith(w.dir)) w.call(file)
+    for (const file of sourceFolders(root).flatMap(newFiles)) {
+      for (const w of folders) if (file.startsWith(w.dir)) w.call(file)
     }
   }
 
@@ -62,14 +73,14 @@ function createWatch(root) {
     set.add(w)
     return { close: () => { set.delete(w) } }
   }
-  sourceFolders(root).forEach(newNames)
 
+  sourceFolders(root).forEach(newFiles)
   return {
     poll,
-    /** @param {string} file @param {(file: string, kind: number) => void} call */
+    /** @param {string} file @param {FileChanged} call */
     watchFile: (file, call) => keep(files, { file, seen: stamp(file), call }),
     /** @param {string} dir @param {(file: string) => void} call */
-    watchDirectory: (dir, call) => keep(dirs, { dir, call }),
+    watchDirectory: (dir, call) => keep(folders, { dir, call }),
   }
 }
 

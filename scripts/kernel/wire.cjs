@@ -3,8 +3,23 @@
 // https://jupyter-client.readthedocs.io/en/stable/messaging.html
 const { createHmac, randomUUID } = require('crypto')
 
-/** @typedef {{ msg_id: string, msg_type: string, session: string, username: string, date: string, version: string }} Header */
-/** @typedef {{ identities: Buffer[], header: Header, parent: Partial<Header>, metadata: object, content: any }} Message */
+/**
+ * @typedef {object} Header
+ * @property {string} msg_id
+ * @property {string} msg_type
+ * @property {string} session
+ * @property {string} username
+ * @property {string} date
+ * @property {string} version
+ */
+/**
+ * @typedef {object} Message
+ * @property {Buffer[]} identities
+ * @property {Header} header
+ * @property {Partial<Header>} parent
+ * @property {object} metadata
+ * @property {any} content
+ */
 
 const DELIMITER = '<IDS|MSG>'
 
@@ -24,8 +39,12 @@ function encode(key, { identities, header, parent, metadata, content }) {
 /** @param {string} key @param {Buffer[]} frames @returns {Message} */
 function decode(key, frames) {
   const at = frames.findIndex(f => f.toString() === DELIMITER), parts = frames.slice(at + 2, at + 6)
-  if (at < 0 || parts.length < 4) throw new Error(`a Jupyter message has a delimiter and four parts, got ${frames.length} frames`)
-  if (sign(key, parts) !== frames[at + 1].toString()) throw new Error('a Jupyter message with a wrong signature was refused')
+  if (at < 0 || parts.length < 4) {
+    throw new Error(`a Jupyter message has a delimiter and four parts, got ${frames.length} frames`)
+  }
+  if (sign(key, parts) !== frames[at + 1].toString()) {
+    throw new Error('a Jupyter message with a wrong signature was refused')
+  }
   const [header, parent, metadata, content] = parts.map(p => JSON.parse(p.toString()))
   return { identities: frames.slice(0, at), header, parent, metadata, content }
 }
@@ -37,7 +56,8 @@ function decode(key, frames) {
  */
 function message(type, content, to = {}) {
   const { session = randomUUID(), username = 'miniai' } = to.header ?? {}
-  const header = { msg_id: randomUUID(), msg_type: type, session, username, date: new Date().toISOString(), version: '5.3' }
+  const msg_id = randomUUID(), date = new Date().toISOString()
+  const header = { msg_id, msg_type: type, session, username, date, version: '5.3' }
   return { identities: to.identities ?? [], header, parent: to.header ?? {}, metadata: {}, content }
 }
 
