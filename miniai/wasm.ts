@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (2b13f00d7b55)
+// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (9e9996851297)
 // The backend that always works: how it gets threads, and the kernels it lacks. To be skipped at first.
 
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
@@ -44,12 +44,13 @@ function withoutListeners<T>(f: () => T): T {
   return result
 }
 
-// %% ../nbs/00c_wasm.ipynb 2e2776af
+// %% ../nbs/00c_wasm.ipynb b0d8981d
 type Argument = number | Uint8Array
 interface Program {
   cwrap(name: string, result: 'number' | null, args: string[]): (...args: Argument[]) => number
   PThread: { unusedWorkers: workers.Worker[] }
   _malloc(bytes: number): number
+  _free(place: number): void
   tfjs: Record<string, (...args: Argument[]) => number>
 }
 interface Compiled { instance: object, module: object }
@@ -68,11 +69,12 @@ async function load(threads: number): Promise<Program> {
   return withThreads(() => withoutListeners(() => require(glue)(options)))
 }
 
-// %% ../nbs/00c_wasm.ipynb 6e93fa07
+// %% ../nbs/00c_wasm.ipynb 524bf5f0
 function bind(program: Program): Program {
   const args = { init: 0, init_with_threads_count: 1, get_threads_count: 0, register_tensor: 3,
     dispose_data: 1, dispose: 0 }
   const camel = (name: string) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+  program._free(program._malloc(1)) // from its first call on, this is the program's own function
   const { _malloc } = program
   program._malloc = bytes => {
     const place = _malloc(bytes)
