@@ -1,4 +1,4 @@
-/** Outputs of cells: from a kernel's messages to what a notebook stores, and whether two runs say the same. */
+/** Outputs of cells: from a kernel's messages to what a notebook stores, and to a comparison. */
 import { joinLines, Output } from './notebook'
 
 /** One thing that a cell printed, showed or came to, as a session or a Jupyter kernel tells it. */
@@ -8,12 +8,12 @@ const relative = 1e-4, absolute = 1e-7
 
 /** A session's own message in Jupyter's terms. */
 export function jupyterMessage(m: { type: string, [key: string]: any }): Message {
-  if (m.type === 'display') return { type: m.update ? 'update_display_data' : 'display_data', content: m.content }
-  if (m.type === 'result') return { type: 'execute_result', content: { data: m.data, metadata: {} } }
-  return { type: m.type, content: m }
+  const { type, update, content, data } = m
+  if (type === 'display') return { type: update ? 'update_display_data' : 'display_data', content }
+  return type === 'result' ? { type: 'execute_result', content: { data } } : { type, content: m }
 }
 
-/** Gathers messages as JupyterLab does: texts that follow each other become one, a display keeps its last state. */
+/** Gathers messages as JupyterLab does: texts in a row are one, a display keeps its last state. */
 export class Collector {
   private displays = new Map<string, Output>()
 
@@ -26,7 +26,7 @@ export class Collector {
     } else if (type === 'update_display_data') this.update(content)
     else if (type === 'display_data') outputs.push(this.keep(content))
     else if (type === 'execute_result') {
-      const { data, metadata } = content
+      const { data, metadata = {} } = content
       outputs.push({ output_type: 'execute_result', data, metadata, execution_count: null })
     }
   }
@@ -43,31 +43,34 @@ export class Collector {
   }
 }
 
-/** What a cell says in words: printed text and the text of its value, without pictures and warnings. */
+/** What a cell says in words: what it printed and its value, without pictures and warnings. */
 export function spoken(outputs: Output[]): string {
   const text = (o: Output) => {
     if (o.output_type === 'stream') return o.name === 'stdout' ? joinLines(o.text ?? '') : ''
-    return o.output_type === 'execute_result' ? joinLines(o.data?.['text/plain'] as string ?? '') + '\n' : ''
+    const value = o.output_type === 'execute_result' ? o.data?.['text/plain'] as string : ''
+    return value ? `\n${joinLines(value)}\n` : ''
   }
   return outputs.map(text).join('')
 }
 
-/** Where two texts differ, as a sentence, or nothing: numbers may differ by a 1e-4th, white space does not count. */
+/** Where two texts differ, or nothing: fractions may by a 1e-4th, white space by any amount. */
 export function difference(stored: string, fresh: string): string | undefined {
-  const [a, b] = [tokens(stored), tokens(fresh)]
-  const at = Array.from({ length: Math.max(a.length, b.length) }, (_, i) => i).find(i => !same(a[i], b[i]))
-  if (at === undefined) return
+  const a = tokens(stored), b = tokens(fresh), longer = a.length > b.length ? a : b
+  const at = longer.findIndex((_, i) => !same(a[i], b[i]))
+  if (at < 0) return
   const near = (t: string[]) => t.slice(Math.max(0, at - 12), at + 12).join('').trim() || 'nothing'
   return `stored: ${near(a)}\n       now: ${near(b)}`
 }
 
+const token = /-?\d+(\.\d+)?([eE][-+]?\d+)?|[A-Za-z_]+| |[^\sA-Za-z_\d]/g
+
 function tokens(text: string): string[] {
-  return text.trim().replace(/\s+/g, ' ').match(/-?\d+(\.\d+)?([eE][-+]?\d+)?|[A-Za-z_]+| |[^\sA-Za-z_\d]/g) ?? []
+  return text.trim().replace(/\s+/g, ' ').match(token) ?? []
 }
 
 function same(a = '', b = '') {
   if (a === b) return true
-  const isFraction = /[.e]/i.test(a) || /[.e]/i.test(b), [x, y] = [Number(a), Number(b)]
+  const isFraction = /[.e]/i.test(a) || /[.e]/i.test(b), x = Number(a), y = Number(b)
   if (!a.trim() || !b.trim() || !isFraction || Number.isNaN(x) || Number.isNaN(y)) return false
   return Math.abs(x - y) <= relative * Math.max(Math.abs(x), Math.abs(y)) + absolute
 }

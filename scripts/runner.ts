@@ -10,10 +10,21 @@ const { createSession } = require('./kernel/session.cjs')
 export interface Compiler { close(): void }
 
 /** `flags`: those of `known` that are chosen; `limit`: seconds that a cell may take. */
-export interface RunOptions { root: string, cwd: string, known?: string[], flags?: string[], limit?: number }
+export interface RunOptions {
+  root: string
+  cwd: string
+  known?: string[]
+  flags?: string[]
+  limit?: number
+}
 
-/** What came of a notebook: `failures` are ready to print, `skipped` names a flag for each cell left out. */
-export interface Report { failures: string[], skipped: string[], outputs: Map<CodeCell, Output[]>, stderr: string }
+/** What came of a notebook: `failures` are ready to print, `skipped` says why cells were left out. */
+export interface Report {
+  failures: string[]
+  skipped: string[]
+  outputs: Map<CodeCell, Output[]>
+  stderr: string
+}
 
 interface CellError { ename: string, evalue: string, traceback: string[], line?: number }
 interface Session {
@@ -26,8 +37,10 @@ interface Session {
 /** The compiler for the notebooks of the repository at `root`. */
 export function openCompiler(root: string): Compiler { return createCompiler(root) }
 
+type Choice = Pick<RunOptions, 'known' | 'flags'>
+
 /** Why `source` is left out of a run, or nothing. */
-export function skipReason(source: string, { known = [], flags = [] }: Partial<RunOptions>): string | undefined {
+export function skipReason(source: string, { known = [], flags = [] }: Choice): string | undefined {
   const found = directives(source)
   if (found.some(o => o.name === 'eval' && o.value === 'false')) return 'eval: false'
   return found.map(o => o.name).find(o => known.includes(o) && !flags.includes(o))
@@ -45,60 +58,68 @@ export function changed({ cell, source }: CodeCell, outputs: Output[]): string |
 }
 
 /** Run the cells of `nb` in a fresh process and compare what they say with what is stored. */
-export async function runNotebook(compiler: Compiler, nb: Notebook, name: string, options: RunOptions): Promise<Report> {
+export async function runNotebook(
+  compiler: Compiler, nb: Notebook, name: string, options: RunOptions): Promise<Report> {
   const report: Report = { failures: [], skipped: [], outputs: new Map(), stderr: '' }
+  const { failures, skipped, outputs } = report, { root, cwd, limit = 120 } = options
   const collector = new Collector(), cells = codeCells(nb)
-  let now: CodeCell | undefined
+  let now = cells[0]
   const onOutput = (m: { type: string, [key: string]: any }) => {
-    if (m.type === 'late') return void report.failures.push(failure(name, now!, m.error, 'after the cell ended'))
+    if (m.type === 'late') failures.push(failure(name, now, m.error, 'after the cell ended'))
+    else collector.add(outputs.get(now) ?? [], jupyterMessage(m))
     if (m.name === 'stderr') report.stderr += m.text
-    collector.add(report.outputs.get(now!) ?? [], jupyterMessage(m))
   }
-  const session: Session = createSession({ compiler, root: options.root, cwd: options.cwd, onOutput })
+  const session: Session = createSession({ compiler, root, cwd, onOutput })
   for (const cell of cells) {
-    const skip = skipReason(cell.source, options)
-    if (skip) report.skipped.push(skip)
-    if (skip) continue
-    now = cell
-    report.outputs.set(cell, [])
-    const error = await within(session, cell, options.limit ?? 120)
-    if (error) report.failures.push(failure(name, cell, error, notRun(cells, cell)))
+    const reason = skipReason(cell.source, options)
+    if (reason) skipped.push(reason)
+    else outputs.set(now = cell, [])
+    const error = reason ? undefined : await within(session, cell, limit)
+    if (error) failures.push(failure(name, cell, error, notRun(cells, cell)))
     if (error) break
   }
   await session.end()
-  for (const [cell, outputs] of report.outputs) {
-    const diff = report.failures.length ? undefined : changed(cell, outputs)
-    if (diff) report.failures.push(`${name}, cell [${cell.number}]: ${diff}`)
-  }
+  if (!failures.length) failures.push(...differences(name, outputs))
   return report
 }
 
-/** Run a cell, stopped when its time is over: first as by the learner, then by force. */
-async function within(session: Session, { source, number }: CodeCell, limit: number) {
-  let isOver = false
-  const soft = setTimeout(() => { isOver = true; session.interrupt() }, limit * 1000)
-  const done = session.run(source, number)
-  const hard = new Promise<CellError>(resolve => setTimeout(resolve, limit * 1000 + 5000, stopped(limit, [])).unref())
-  const error = await Promise.race([done, hard])
-  clearTimeout(soft)
-  if (isOver && error) session.kill()
-  return isOver && error ? stopped(limit, error.traceback.slice(1), error.line) : error
+function differences(name: string, outputs: Report['outputs']) {
+  return [...outputs].flatMap(([cell, fresh]) => {
+    const diff = changed(cell, fresh)
+    return diff ? [`${name}, cell [${cell.number}]: ${diff}`] : []
+  })
 }
 
-function stopped(limit: number, places: string[], line?: number): CellError {
-  const evalue = `stopped after ${limit} s`
+/** Run a cell; when its time is over it is interrupted, as by the learner, and then killed. */
+async function within(session: Session, { source, number }: CodeCell, limit: number) {
+  let isOver = false, kill = () => {}
+  const interrupt = setTimeout(() => { isOver = true; session.interrupt() }, limit * 1000)
+  const deaf = new Promise<CellError>(resolve => { kill = () => resolve(stopped(limit)) })
+  const force = setTimeout(kill, limit * 1000 + 5000)
+  const error = await Promise.race([session.run(source, number), deaf])
+  clearTimeout(interrupt)
+  clearTimeout(force)
+  if (!isOver || !error) return error
+  session.kill()
+  return stopped(limit, error)
+}
+
+function stopped(limit: number, { traceback, line }: Partial<CellError> = {}): CellError {
+  const evalue = `stopped after ${limit} s`, places = (traceback ?? []).slice(1)
   return { ename: 'Timeout', evalue, traceback: [`Timeout: ${evalue}`, ...places], line }
 }
 
 function notRun(cells: CodeCell[], { number }: CodeCell) {
-  return number < cells.length ? `cells [${number + 1}] to [${cells.length}] were not run` : ''
+  const left = cells.length - number
+  return left ? `${left} cell${left > 1 ? 's' : ''} after it not run` : ''
 }
 
-/** A failed cell as text: notebook, cell, source line, message, and `remark`. */
-export function failure(name: string, { number, source }: CodeCell, error: CellError, remark = ''): string {
+/** A failed cell as text: notebook, cell, source line, message, and a remark. */
+export function failure(name: string, cell: CodeCell, error: CellError, remark = ''): string {
   const { line, traceback } = error
-  const place = `${name}, cell [${number}]` + (line ? `, line ${line}: ${source.split('\n')[line - 1].trim()}` : '')
-  return [place, ...traceback.map(o => `    ${o}`), ...remark ? [`(${remark})`] : []].join('\n')
+  const at = line ? `, line ${line}: ${cell.source.split('\n')[line - 1].trim()}` : ''
+  const details = traceback.flatMap(o => o.split('\n')).map(o => `\n    ${o}`).join('')
+  return `${name}, cell [${cell.number}]${at}${details}${remark && `\n(${remark})`}`
 }
 
 /** Do `f` for each of `xs`, at most `n` at a time; the promises come at once, in order. */

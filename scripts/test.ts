@@ -5,16 +5,17 @@ import Mocha from 'mocha'
 import { command } from './command'
 import { openProject } from './settings'
 
-/** What `tests/notebooks.test.ts` is asked for: words in notebooks' names, flags, whether to store outputs. */
+/** What `tests/notebooks.test.ts` is asked for: words in names, flags, whether to store outputs. */
 export interface Asked { words: string[], flags: string[], save: boolean }
 
 /** What the command line asked for; mocha started otherwise runs everything. */
 export function asked(): Asked {
   const list = (name: string) => (process.env[name] ?? '').split(' ').filter(Boolean)
-  return { words: list('MINIAI_WORDS'), flags: list('MINIAI_FLAGS'), save: Boolean(process.env.MINIAI_SAVE) }
+  const save = Boolean(process.env.MINIAI_SAVE)
+  return { words: list('MINIAI_WORDS'), flags: list('MINIAI_FLAGS'), save }
 }
 
-/** The test files and the notebooks that `words` mean: `05` is a notebook, `kernel` the tests of that name. */
+/** What `words` mean: `05` a notebook, `kernel` the test file of that name. */
 export function chosen(all: string[], words: string[]): { files: string[], notebooks: string[] } {
   const named = (word: string) => all.filter(o => o.startsWith(word))
   const notebooks = words.filter(o => !named(o).length)
@@ -23,7 +24,7 @@ export function chosen(all: string[], words: string[]): { files: string[], noteb
 }
 
 /** The last line of a test run. */
-export function summary({ passes, failures, pending }: { passes: number, failures: number, pending: number }): string {
+export function summary({ passes = 0, failures = 0, pending = 0 }: Partial<Mocha.Stats>): string {
   return `${passes} passed, ${failures} failed` + (pending ? `, ${pending} skipped` : '')
 }
 
@@ -32,8 +33,7 @@ function runMocha(root: string, files: string[]) {
   const mocha = new Mocha({ timeout, reporter })
   for (const o of files) mocha.addFile(path.join(root, 'tests', o))
   const runner = mocha.run(failures => {
-    const { passes = 0, pending = 0 } = runner.stats ?? {}
-    console.log(summary({ passes, failures, pending }))
+    console.log(summary({ ...runner.stats, failures }))
     process.exit(failures ? 1 : 0)
   })
 }

@@ -20,7 +20,8 @@ let started: Promise<Report>[] | undefined
 function reports() {
   if (started) return started
   const compiler = openCompiler(root)
-  started = inParallel(names, 2, name => runNotebook(compiler, readNotebook(path.join(root, name), name), name, options))
+  const read = (name: string) => readNotebook(path.join(root, name), name)
+  started = inParallel(names, 2, async name => runNotebook(compiler, read(name), name, options))
   for (const o of started) o.catch(() => {}) // each has a test that awaits it
   return started
 }
@@ -32,7 +33,9 @@ function leftOut(flags: string[]) {
 }
 
 /** Fail with `message` alone: where in this file it was noticed tells nobody anything. */
-function fail(message: string): never { throw Object.assign(new Error(message), { stack: message }) }
+function fail(message: string): never {
+  throw Object.assign(new Error(message), { stack: message })
+}
 
 /** Store the outputs of a run in the notebook's file. */
 function store(name: string, outputs: Report['outputs']) {
