@@ -68,6 +68,11 @@ it('export: imports of all cells are merged, sorted, without doubles', () => {
     "import { b, c, a as z } from 'x'", "import type { T, U } from 'x'", ''].join('\n'))
 })
 
+it('export: a name imported as a type here and as a value there is imported as a value', () => {
+  assert.equal(head("//| export\nimport type { A } from 'x'", "//| export\nimport { A } from 'x'"),
+    "import { A } from 'x'\n")
+})
+
 it('export: a long import is broken at 100 columns', () => {
   const names = Array.from({ length: 20 }, (_, i) => `someName${i}`)
   const lines = head(`//| export\nimport { ${names.join(', ')} } from 'x'\nconst a = 1`).split('\n')

@@ -49,6 +49,17 @@ it('update takes edits, new names and deletions back into their cells, and only 
   assert.deepEqual(files(p), after)
 })
 
+it('update killed between notebook and module: the next export completes it', () => {
+  const { p, edit } = exported()
+  edit('= _g', '= _g + 1')
+  const edited = files(p)['miniai/a.ts']
+  updateProject(p)
+  const after = files(p)
+  fs.writeFileSync(path.join(p.root, 'miniai/a.ts'), edited)
+  exportProject(p, { types: false })
+  assert.deepEqual(files(p), after)
+})
+
 it('update keeps outputs, metadata and every other cell as they are', () => {
   const { p, edit } = exported(), file = path.join(p.root, 'nbs/01_a.ipynb')
   const nb: Notebook = JSON.parse(fs.readFileSync(file, 'utf8'))
