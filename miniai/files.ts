@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (8be43d6e09d8)
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (355696fc1e1e)
 // From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
 
 import { spawnSync } from 'child_process'
@@ -669,7 +669,7 @@ function persistent(m: Machine, id: unknown): void {
   push(m, m.persistentLoad(id))
 }
 
-// %% ../nbs/01_files.ipynb a58b6cd9
+// %% ../nbs/01_files.ipynb a5af3b60
 const objectOps: Ops = {
   c: m => named(m, line(m), line(m)),
   '\x93': m => { const name = pop(m), module = pop(m); named(m, module, name) },
@@ -686,6 +686,7 @@ const objectOps: Ops = {
 }
 
 const ops: Ops = { ...numberOps, ...textOps, ...boxOps, ...memoOps, ...objectOps }
+const table = Array.from({ length: 256 }, (_, i) => ops[String.fromCharCode(i)]), stop = 46
 
 // %% ../nbs/01_files.ipynb 7936bd97
 function refill<T>(o: Iterable<T> & { clear(): void }, add: (item: T) => void): void {
@@ -730,16 +731,16 @@ function machine(bytes: Uint8Array, { limit, globals = {}, persistentLoad }: Unp
   }
 }
 
-// %% ../nbs/01_files.ipynb 3dff55bf
+// %% ../nbs/01_files.ipynb 8be510ca
 /** Read a Python pickle, protocols 0 to 5: dict → Map, tuple → list, numpy array → `NdArray`. */
 export function unpickle(bytes: Uint8Array, options: Unpickling = {}): unknown {
   const m = machine(bytes, options)
   for (;;) {
     m.start = m.pos
-    const code = String.fromCharCode(u8(m))
-    if (code === '.') return settle(pop(m))
-    if (!Object.hasOwn(ops, code)) refuse(m, `the unknown instruction ${code.charCodeAt(0)}`)
-    ops[code](m)
+    const code = u8(m), run = table[code]
+    if (code === stop) return settle(pop(m))
+    if (!run) refuse(m, `the unknown instruction ${code}`)
+    run(m)
   }
 }
 

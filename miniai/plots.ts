@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (41189e8914d0)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (3f85a52e3e75)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -323,7 +323,7 @@ function tidy(o: Trace): any {
   return t.type === 'heatmap' ? { colorscale: 'Viridis', ...t } : t
 }
 
-// %% ../nbs/00b_plots.ipynb d4ca2f4b
+// %% ../nbs/00b_plots.ipynb a31fe634
 const palette = ['#4c8bf5', '#f28e2b', '#3aa76d', '#e0564f', '#9a6fd0', '#a07855', '#d86fb0']
 const faint = 'rgba(128,128,128,.25)', clear = 'rgba(0,0,0,0)'
 const lines0 = { gridcolor: faint, zerolinecolor: faint, linecolor: '#888', tickcolor: '#888' }
@@ -332,7 +332,8 @@ const axis0 = { ...lines0, automargin: true }
 function neutral(o: Layout): any {
   return {
     height: 400, margin: { l: 60, r: 20, t: o.title ? 50 : 20, b: 50 }, font: { color: '#888' },
-    colorway: palette, paper_bgcolor: clear, plot_bgcolor: clear, ...titled(o),
+    colorway: palette, paper_bgcolor: clear, plot_bgcolor: clear,
+    modebar: { bgcolor: clear, color: '#888' }, ...titled(o),
     xaxis: { ...axis0, ...titled(o.xaxis) }, yaxis: { ...axis0, ...titled(o.yaxis) }
   }
 }
@@ -382,12 +383,20 @@ function ticks({ names, log }: Ruler, [a, b]: number[]): Tick[] {
   return niceTicks(10 ** lo, 10 ** hi).map(o => ({ at: Math.log10(o), text: si(o) }))
 }
 
-// %% ../nbs/00b_plots.ipynb 96fa907f
+// %% ../nbs/00b_plots.ipynb b635929c
 function bins(xs: number[], n = Math.min(50, Math.max(5, Math.ceil(Math.sqrt(xs.length))))) {
-  const [lo, hi] = extent(xs), width = niceStep(hi - lo || 1, n), first = Math.floor(lo / width)
-  const y: number[] = new Array(Math.floor(hi / width) - first + 1).fill(0)
-  for (const o of xs) if (Number.isFinite(o)) y[Math.floor(o / width) - first]++
+  const [lo, hi] = extent(xs), width = niceStep(hi - lo || 1, n)
+  const bin = (o: number) => Math.floor(o / width + 1e-9), first = bin(lo)
+  const y: number[] = new Array(bin(hi) - first + 1).fill(0)
+  for (const o of xs) if (Number.isFinite(o)) y[bin(o) - first]++
   return { x: y.map((_, i) => short((first + i + 0.5) * width)), y, width }
+}
+
+// %% ../nbs/00b_plots.ipynb 3b6e1c2d
+function binned(t: any): any {
+  if (t.type !== 'histogram' || t.xbins || !t.x) return t
+  const { x, width } = bins(t.x, t.nbinsx), [from, to] = [x[0] - width / 2, x.at(-1)! + width / 2]
+  return { ...t, xbins: { start: short(from), end: short(to), size: width } }
 }
 
 // %% ../nbs/00b_plots.ipynb 5172a410
@@ -580,10 +589,10 @@ function picture(traces: any[], layout: any): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${style}>${inner}</svg>`
 }
 
-// %% ../nbs/00b_plots.ipynb 4f887dab
+// %% ../nbs/00b_plots.ipynb a1a8f098
 /** A chart as a bundle: plotly's description, a still picture, and a line of text. */
 export function figure(traces: Trace[], layout: Layout = {}): Bundle {
-  const data = traces.map(tidy), full = neutral(layout)
+  const data = traces.map(tidy).map(binned), full = neutral(layout)
   const title = full.title ? ` “${full.title.text}”` : ''
   return {
     'application/vnd.plotly.v1+json': { data, layout: full },

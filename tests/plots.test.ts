@@ -156,6 +156,11 @@ it('plot(traces) draws lines, dots, bars, histograms and heatmaps with ticks, ti
   assert.equal(elements(pictureOf(figure([{ type: 'heatmap', z: [[1, 2], [3, 4]] }]))).filter(o => o === 'image').length, 1)
 })
 
+it('plot(traces) gives plotly the bins that the still picture has', () => {
+  const fig: any = figure([{ type: 'histogram', x: [0.1, 0.15, 0.9], nbinsx: 5 }])['application/vnd.plotly.v1+json']
+  assert.deepEqual(fig.data[0].xbins, { start: 0, end: 1, size: 0.2 })
+})
+
 it('plot(traces) puts a point where its numbers say', () => {
   const svg = pictureOf(figure([{ x: [0, 10], y: [0, 1], mode: 'lines' }],
     { width: 684, height: 268, xaxis: { range: [0, 10] }, yaxis: { range: [0, 1] } }))
