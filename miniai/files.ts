@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (355696fc1e1e)
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (c869b0ad62d0)
 // From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
 
 import { spawnSync } from 'child_process'
@@ -42,14 +42,35 @@ async function wrongSum(path: string, sums: string[]): Promise<string> {
   return `its sha256 is ${await digest(path, false)}, expected ${sums.join(' or ')}`
 }
 
-// %% ../nbs/01_files.ipynb c313b671
-const partOf = (path: string) => `${path}.part`
-const tagOf = (path: string) => `${path}.tag.part`
+// %% ../nbs/01_files.ipynb 3ad8de7a
+const partOf = (path: string, pid = process.pid) => `${path}.${pid}.part`
+const tagOf = (path: string, pid = process.pid) => `${path}.${pid}.tag.part`
 const readIf = (path: string) => fs.existsSync(path) ? fs.readFileSync(path, 'utf8') : ''
 
 function tag(res: Response): string {
   const etag = res.headers.get('etag') ?? ''
   return etag && !etag.startsWith('W/') ? etag : res.headers.get('last-modified') ?? ''
+}
+
+// %% ../nbs/01_files.ipynb ac354dee
+function alive(pid: number): boolean {
+  try { return process.kill(pid, 0) } catch (e: any) { return e.code === 'EPERM' }
+}
+
+function move(from: string, to: string): void {
+  try { fs.renameSync(from, to) } catch (e: any) { if (e.code !== 'ENOENT') throw e }
+}
+
+/** Take over what a program that is gone has begun. */
+function inherit(path: string): void {
+  const name = basename(path)
+  for (const o of fs.readdirSync(dirname(path))) {
+    const pid = Number(o.slice(name.length).match(/^\.(\d+)\.part$/)?.[1])
+    if (!o.startsWith(name) || !pid || alive(pid) || fs.existsSync(partOf(path))) continue
+    fs.rmSync(tagOf(path), { force: true })
+    move(partOf(path, pid), partOf(path))
+    move(tagOf(path, pid), tagOf(path))
+  }
 }
 
 // %% ../nbs/01_files.ipynb b0e392dc
@@ -169,7 +190,7 @@ function liveBar(path: string): Report {
   }
 }
 
-// %% ../nbs/01_files.ipynb 05022742
+// %% ../nbs/01_files.ipynb 8810df9d
 /** Download `url` to `path` unless it is there; goes on with what was begun. Gives `path` back. */
 export async function urlretrieve(url: string, path: string, options: Download = {}): Promise<string> {
   const { sha256 = [], mirrors = [], timeout = 30000 } = options
@@ -177,6 +198,7 @@ export async function urlretrieve(url: string, path: string, options: Download =
   const sums = [sha256].flat().map(o => o.toLowerCase()), failed: string[] = []
   if (fs.existsSync(path) && !await wrongSum(path, sums)) return path
   mkdir(dirname(path))
+  inherit(path)
   for (const o of [url, ...mirrors]) {
     try {
       await fetchFile(o, path, { sums, timeout, report })

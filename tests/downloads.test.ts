@@ -1,27 +1,29 @@
 import { strict as assert } from 'assert'
-import { spawn } from 'child_process'
+import { spawn, spawnSync } from 'child_process'
 import { createHash } from 'crypto'
 import * as fs from 'fs'
 import { createServer, IncomingMessage, RequestListener, ServerResponse } from 'http'
 import { AddressInfo, createServer as createTcpServer } from 'net'
 import { tmpdir } from 'os'
-import { join } from 'path'
+import { basename, join } from 'path'
 import { loadMnist, urlretrieve } from 'miniai/files'
 
 const body = Buffer.from(Array.from({ length: 200000 }, (_, i) => (i * i) >> 7 & 255))
 const other = Buffer.from(body).reverse()
 const sha256 = (o: Buffer) => createHash('sha256').update(o).digest('hex')
 const closers: (() => void)[] = []
-let dir = '', path = ''
+const load = join(__dirname, '../scripts/load.cjs'), files = join(__dirname, '../miniai/files.ts')
+let dir = '', path = '', part = ''
 
-beforeEach(() => {
+/** A test with an empty folder of its own; its servers are closed behind it. */
+const scene = (title: string, f: () => Promise<void>) => it(title, async () => {
   dir = fs.mkdtempSync(join(tmpdir(), 'downloads-'))
   path = join(dir, 'sub/file.bin')
-})
-
-afterEach(() => {
-  for (const close of closers.splice(0)) close()
-  fs.rmSync(dir, { recursive: true })
+  part = `${path}.${process.pid}.part`
+  try { await f() } finally {
+    for (const close of closers.splice(0)) close()
+    fs.rmSync(dir, { recursive: true })
+  }
 })
 
 /** A server; gives its address and the list of what was asked. */
@@ -55,7 +57,7 @@ const arrived = (o = body) => {
   assert.ok(fs.readFileSync(path).equals(o))
 }
 
-it('urlretrieve(url, path) makes the folder, reports progress, gives the path, and asks once only', async () => {
+scene('urlretrieve(url, path) makes the folder, reports progress, gives the path, and asks once only', async () => {
   const { url, asked } = await serve((req, res) => good(req, res)), seen: [number, number?][] = []
   assert.equal(await urlretrieve(url, path, { onProgress: (...o) => seen.push(o) }), path)
   arrived()
@@ -65,29 +67,29 @@ it('urlretrieve(url, path) makes the folder, reports progress, gives the path, a
   assert.deepEqual(asked, ['/ all'])
 })
 
-it('urlretrieve(url, path) goes on where the server broke off', async () => {
+scene('urlretrieve(url, path) goes on where the server broke off', async () => {
   const { url, asked } = await serve((req, res, n) => good(req, res, body, '"one"', n < 6 ? n * 30000 : undefined))
   await urlretrieve(url, path, { sha256: sha256(body) })
   arrived()
   assert.deepEqual(asked, ['/ all', ...[1, 2, 3, 4, 5].map(n => `/ bytes=${n * 30000}-`)])
 })
 
-it('urlretrieve(url, path) goes on with what an earlier program left', async () => {
+scene('urlretrieve(url, path) goes on with what an earlier program left', async () => {
   const { url, asked } = await serve((req, res, n) => good(req, res, body, '"one"', n <= 4 ? 50000 : undefined))
   await assert.rejects(urlretrieve(url, path), /could not be had/)
-  assert.deepEqual(left(), ['file.bin.part', 'file.bin.tag.part'])
+  assert.deepEqual(left(), [part, part.replace('.part', '.tag.part')].map(o => basename(o)))
   await urlretrieve(url, path)
   arrived()
   assert.equal(asked.at(-1), '/ bytes=50000-')
 })
 
-it('urlretrieve(url, path) starts again when the file has changed in between', async () => {
+scene('urlretrieve(url, path) starts again when the file has changed in between', async () => {
   const { url } = await serve((req, res, n) => n < 2 ? good(req, res, body, '"one"', 90000) : good(req, res, other, '"two"'))
   await urlretrieve(url, path, { sha256: sha256(other) })
   arrived(other)
 })
 
-it('urlretrieve(url, path) notices a changed file even if the server ignores If-Range', async () => {
+scene('urlretrieve(url, path) notices a changed file even if the server ignores If-Range', async () => {
   const { url } = await serve((req, res, n) => {
     if (n > 1) delete req.headers['if-range']
     n < 2 ? good(req, res, body, '"one"', 90000) : good(req, res, other, '"two"')
@@ -96,7 +98,7 @@ it('urlretrieve(url, path) notices a changed file even if the server ignores If-
   arrived(other)
 })
 
-it('urlretrieve(url, path) starts again at a server that ignores Range', async () => {
+scene('urlretrieve(url, path) starts again at a server that ignores Range', async () => {
   const { url, asked } = await serve((req, res, n) => {
     delete req.headers.range
     good(req, res, body, '"one"', n < 2 ? 90000 : undefined)
@@ -106,7 +108,7 @@ it('urlretrieve(url, path) starts again at a server that ignores Range', async (
   assert.deepEqual(asked, ['/ all', '/ bytes=90000-'])
 })
 
-it('urlretrieve(url, path) does not go on without a mark of the version, or with a weak one', async () => {
+scene('urlretrieve(url, path) does not go on without a mark of the version, or with a weak one', async () => {
   for (const etag of ['', 'W/"one"']) {
     const { url, asked } = await serve((req, res, n) => good(req, res, body, etag, n < 2 ? 90000 : undefined))
     await urlretrieve(url, path)
@@ -116,22 +118,22 @@ it('urlretrieve(url, path) does not go on without a mark of the version, or with
   }
 })
 
-it('urlretrieve(url, path, {sha256}) starts again when the part that was left is damaged', async () => {
+scene('urlretrieve(url, path, {sha256}) starts again when the part that was left is damaged', async () => {
   const { url } = await serve((req, res, n) => good(req, res, body, '"one"', n <= 4 ? 50000 : undefined))
   await assert.rejects(urlretrieve(url, path))
-  fs.writeFileSync(`${path}.part`, Buffer.alloc(50000))
+  fs.writeFileSync(part, Buffer.alloc(50000))
   await urlretrieve(url, path, { sha256: sha256(body) })
   arrived()
 })
 
-it('urlretrieve(url, path) starts again when more is there than the file has (416)', async () => {
+scene('urlretrieve(url, path) starts again when more is there than the file has (416)', async () => {
   const { url } = await serve((req, res, n) => good(req, res, n > 4 ? body.subarray(0, 1000) : body, '"one"', n <= 4 ? 50000 : undefined))
   await assert.rejects(urlretrieve(url, path))
   await urlretrieve(url, path)
   arrived(body.subarray(0, 1000))
 })
 
-it('urlretrieve(url, path) follows redirects', async () => {
+scene('urlretrieve(url, path) follows redirects', async () => {
   const { url, asked } = await serve((req, res) => req.url === '/c' ? good(req, res)
     : void res.writeHead(req.url === '/a' ? 302 : 307, { location: req.url === '/a' ? '/b' : '/c' }).end())
   await urlretrieve(`${url}/a`, path)
@@ -139,13 +141,13 @@ it('urlretrieve(url, path) follows redirects', async () => {
   assert.deepEqual(asked, ['/a all', '/b all', '/c all'])
 })
 
-it('urlretrieve(url, path) ends at a redirect in a circle', async () => {
+scene('urlretrieve(url, path) ends at a redirect in a circle', async () => {
   const { url } = await serve((_, res) => void res.writeHead(302, { location: '/' }).end())
   await assert.rejects(urlretrieve(url, path), /redirect count exceeded/)
   assert.deepEqual(left(), [])
 })
 
-it('urlretrieve(url, path) takes a file of unknown length', async () => {
+scene('urlretrieve(url, path) takes a file of unknown length', async () => {
   const { url } = await serve((_, res) => { res.write(body.subarray(0, 1000)); res.end(body.subarray(1000)) })
   const seen: [number, number?][] = []
   await urlretrieve(url, path, { onProgress: (...o) => seen.push(o) })
@@ -153,13 +155,13 @@ it('urlretrieve(url, path) takes a file of unknown length', async () => {
   assert.deepEqual(seen.at(-1), [body.length, undefined])
 })
 
-it('urlretrieve(url, path) takes an empty file', async () => {
+scene('urlretrieve(url, path) takes an empty file', async () => {
   const { url } = await serve((_, res) => void res.end())
   await urlretrieve(url, path)
   arrived(Buffer.alloc(0))
 })
 
-it('urlretrieve(url, path) refuses fewer bytes than were promised', async () => {
+scene('urlretrieve(url, path) refuses fewer bytes than were promised', async () => {
   const { url, asked } = await serve((_, res) => {
     res.writeHead(200, { 'content-length': body.length + 10 })
     res.write(body, () => setTimeout(() => res.destroy(), 20))
@@ -169,7 +171,7 @@ it('urlretrieve(url, path) refuses fewer bytes than were promised', async () => 
   assert.equal(asked.length, 4)
 })
 
-it('urlretrieve(url, path, {sha256}) refuses more bytes than were promised', async () => {
+scene('urlretrieve(url, path, {sha256}) refuses more bytes than were promised', async () => {
   const server = createTcpServer(o => {
     o.on('error', () => {})
     o.once('data', () => o.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello and more'))
@@ -181,21 +183,21 @@ it('urlretrieve(url, path, {sha256}) refuses more bytes than were promised', asy
   assert.ok(!fs.existsSync(path))
 })
 
-it('urlretrieve(url, path, {sha256}) refuses a wrong sum, names both, and keeps nothing', async () => {
+scene('urlretrieve(url, path, {sha256}) refuses a wrong sum, names both, and keeps nothing', async () => {
   const { url } = await serve((req, res) => good(req, res)), wrong = 'ab'.repeat(32)
   await assert.rejects(urlretrieve(url, path, { sha256: wrong }), (e: Error) =>
     e.message.includes(`its sha256 is ${sha256(body)}, expected ${wrong}`) && e.message.includes(url))
   assert.deepEqual(left(), [])
 })
 
-it('urlretrieve(url, path, {sha256}) accepts one of several sums, and the id that git gives the file', async () => {
+scene('urlretrieve(url, path, {sha256}) accepts one of several sums, and the id that git gives the file', async () => {
   const { url } = await serve((req, res) => good(req, res))
   const git = createHash('sha1').update(`blob ${body.length}\0`).update(body).digest('hex')
   await urlretrieve(url, path, { sha256: ['ab'.repeat(32), git.toUpperCase()] })
   arrived()
 })
 
-it('urlretrieve(url, path, {sha256}) keeps a right file and replaces a wrong one', async () => {
+scene('urlretrieve(url, path, {sha256}) keeps a right file and replaces a wrong one', async () => {
   const { url, asked } = await serve((req, res) => good(req, res))
   fs.mkdirSync(join(dir, 'sub'))
   fs.writeFileSync(path, body)
@@ -208,7 +210,7 @@ it('urlretrieve(url, path, {sha256}) keeps a right file and replaces a wrong one
   arrived()
 })
 
-it('urlretrieve(url, path, {mirrors}) tries one after the other and says why each failed', async () => {
+scene('urlretrieve(url, path, {mirrors}) tries one after the other and says why each failed', async () => {
   const gone = await serve((_, res) => void res.writeHead(404).end('no such file'))
   const wrong = await serve((req, res) => good(req, res, other)), right = await serve((req, res) => good(req, res))
   const closed = await serve(() => {})
@@ -223,7 +225,7 @@ it('urlretrieve(url, path, {mirrors}) tries one after the other and says why eac
   assert.deepEqual(left(), [])
 })
 
-it('urlretrieve(url, path, {timeout}) gives up a silent server, and waits for a slow one', async () => {
+scene('urlretrieve(url, path, {timeout}) gives up a silent server, and waits for a slow one', async () => {
   const silent = await serve(() => {})
   const start = performance.now()
   await assert.rejects(urlretrieve(silent.url, path, { timeout: 100 }), /not a byte for 0.1 s/)
@@ -238,11 +240,39 @@ it('urlretrieve(url, path, {timeout}) gives up a silent server, and waits for a 
   arrived(Buffer.from('aaaaaaaaaa'))
 })
 
-it('urlretrieve(url, path) refuses what is no address', async () => {
+scene('urlretrieve(url, path) refuses what is no address', async () => {
   await assert.rejects(urlretrieve('nonsense', path), /nonsense: .*Invalid URL/)
 })
 
-it('loadMnist(path) downloads a missing file from the addresses in settings.ini', async () => {
+scene('urlretrieve(url, path) leaves the part of a living program alone and takes that of a dead one', async () => {
+  const { url, asked } = await serve((req, res) => good(req, res))
+  fs.mkdirSync(join(dir, 'sub'))
+  const begun = (pid: number) => {
+    fs.writeFileSync(`${path}.${pid}.part`, body.subarray(0, 30000))
+    fs.writeFileSync(`${path}.${pid}.tag.part`, `${url}\n"one"`)
+  }
+  begun(process.ppid)
+  await urlretrieve(url, path)
+  assert.equal(left().length, 3)
+  fs.rmSync(join(dir, 'sub'), { recursive: true })
+  fs.mkdirSync(join(dir, 'sub'))
+  const dead = spawnSync(process.execPath, ['-e', '']).pid
+  begun(dead)
+  await urlretrieve(url, path)
+  arrived()
+  assert.deepEqual(asked, ['/ all', '/ bytes=30000-'])
+})
+
+scene('urlretrieve(url, path) by three programs at once gives one whole file', async () => {
+  const { url } = await serve((req, res, n) => good(req, res, body, '"one"', n < 9 ? n * 20000 : undefined))
+  const code = `require(${JSON.stringify(files)}).urlretrieve(${JSON.stringify(url)}, ${JSON.stringify(path)})`
+  const run = () => new Promise<number | null>(done =>
+    spawn(process.execPath, ['-r', load, '-e', code], { stdio: 'inherit' }).on('exit', done))
+  assert.deepEqual(await Promise.all([run(), run(), run()]), [0, 0, 0])
+  arrived()
+})
+
+scene('loadMnist(path) downloads a missing file from the addresses in settings.ini', async () => {
   const real = fs.readFileSync(join(__dirname, '../nbs/data/mnist.pkl.gz')), fetchReal = globalThis.fetch
   const { url } = await serve((req, res) => good(req, res, real)), asked: string[] = []
   globalThis.fetch = (o, init) => { asked.push(String(o)); return fetchReal(url, init) }
@@ -254,7 +284,7 @@ it('loadMnist(path) downloads a missing file from the addresses in settings.ini'
   arrived(real)
 })
 
-it('urlretrieve killed 50 times leaves no half file under its name, and the next run completes', async () => {
+scene('urlretrieve killed 50 times leaves no half file under its name, and the next run completes', async () => {
   const large = Buffer.concat(Array(10).fill(body)), sum = sha256(large)
   const { url } = await serve((req, res) => {
     const from = req.headers['if-range'] === '"one"' ? startOf(req) : 0
@@ -266,7 +296,6 @@ it('urlretrieve killed 50 times leaves no half file under its name, and the next
       res.write(large.subarray(at, at += 20000))
     }, 1)
   })
-  const load = join(__dirname, '../scripts/load.cjs'), files = join(__dirname, '../miniai/files.ts')
   const code = `require(${JSON.stringify(files)}).urlretrieve(${JSON.stringify(url)}, ${JSON.stringify(path)}, {
     onProgress: () => process.send('byte') })`
   const run = (delay: number) => new Promise<string>(done => {
@@ -274,6 +303,7 @@ it('urlretrieve killed 50 times leaves no half file under its name, and the next
     child.once('message', () => { if (delay < Infinity) setTimeout(() => child.kill('SIGKILL'), delay) })
     child.on('exit', (_, signal) => done(signal ?? ''))
   })
+  const sizes = () => left().map(o => fs.statSync(join(dir, 'sub', o)).size)
   let kills = 0, resumed = 0, finished = 0
   for (let i = 0; kills < 50; i++) {
     if (await run(i * 7 % 60) === 'SIGKILL') kills++
@@ -281,7 +311,7 @@ it('urlretrieve killed 50 times leaves no half file under its name, and the next
       assert.equal(sha256(fs.readFileSync(path)), sum)
       fs.rmSync(path)
       finished++
-    } else if (fs.statSync(`${path}.part`).size > 60000) resumed++
+    } else if (sizes().some(o => o > 60000)) resumed++
   }
   assert.equal(await run(Infinity), '')
   assert.equal(sha256(fs.readFileSync(path)), sum)
