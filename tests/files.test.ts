@@ -9,7 +9,8 @@ import { gunzip, loadMnist, mkdir, sh, unpickle } from 'miniai/files'
 function told(o: any): any {
   if (typeof o === 'bigint') return { big: String(o) }
   if (Object.is(o, -0)) return { float: '-0.0' }
-  if (typeof o === 'number' && !Number.isFinite(o)) return { float: String(o).replace('Infinity', 'inf').toLowerCase() }
+  if (Math.abs(o) === Infinity) return { float: o > 0 ? 'inf' : '-inf' }
+  if (o !== o) return { float: 'nan' }
   if (o instanceof Uint8Array) return { bytes: Buffer.from(o).toString('base64') }
   if (Array.isArray(o)) return o.map(told)
   if (o instanceof Map) return { map: sorted([...o].map(told)) }
@@ -28,9 +29,10 @@ function resorted(o: any): any {
 const pickles: { by: string, line: string, pickle: string, value: any }[] =
   JSON.parse(readFileSync(join(__dirname, 'fixtures/pickles.json'), 'utf8'))
 
-it(`unpickle(bytes) reads ${pickles.length} pickles of Python 2.7 to 3.11 with numpy 1.16 to 2.4`, () => {
+it(`unpickle(bytes) reads ${pickles.length} pickles of Python 2 and 3, numpy 1 and 2`, () => {
   for (const { by, line, pickle, value } of pickles) {
-    assert.deepEqual(told(unpickle(Buffer.from(pickle, 'base64'))), resorted(value), `${by}: ${line}`)
+    assert.deepEqual(told(unpickle(Buffer.from(pickle, 'base64'))),
+      resorted(value), `${by}: ${line}`)
   }
 })
 
@@ -57,14 +59,19 @@ it('unpickle(bytes) prints an array in one line', () => {
 })
 
 const refused: [string, string, RegExp][] = [
-  ['a function by name', 'cos\nsystem\n(S"id"\ntR.', /os\.system is asked for, which is not allowed, at byte 0$/],
-  ['a function by stacked name', '\x80\x04\x8c\x02os\x8c\x06system\x93.', /os\.system .* at byte 14$/],
+  ['a function by name', 'cos\nsystem\n(S"id"\ntR.',
+    /os\.system is asked for, which is not allowed, at byte 0$/],
+  ['a function by stacked name', '\x80\x04\x8c\x02os\x8c\x06system\x93.',
+    /os\.system .* at byte 14$/],
   ['a class by INST', '(ios\nsystem\n.', /os\.system/],
   ['builtins.eval', 'cbuiltins\neval\n.', /builtins\.eval/],
   ['names of JavaScript objects', 'cconstructor\nconstructor\n.', /constructor\.constructor/],
-  ['a frame that is longer than the file', '\x80\x04\x95\xff\xff\xff\xff\0\0\0\0.', /a frame of 4294967295 bytes is wanted at byte 2/],
-  ['bytes longer than the file', 'B\xff\xff\xff\x7fabc.', /2147483647 bytes are wanted and 4 left at byte 0/],
-  ['text of 2^63 bytes', '\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.', /bytes are wanted and 1 left at byte 0/],
+  ['a frame that is longer than the file', '\x80\x04\x95\xff\xff\xff\xff\0\0\0\0.',
+    /a frame of 4294967295 bytes is wanted at byte 2/],
+  ['bytes longer than the file', 'B\xff\xff\xff\x7fabc.',
+    /2147483647 bytes are wanted and 4 left at byte 0/],
+  ['text of 2^63 bytes', '\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.',
+    /bytes are wanted and 1 left at byte 0/],
   ['a negative length', 'T\xff\xff\xff\xff.', /-1 bytes are wanted/],
   ['no bytes', '', /1 bytes are wanted and 0 left at byte 0/],
   ['a missing end', 'N', /at byte 1$/],
@@ -81,33 +88,39 @@ const refused: [string, string, RegExp][] = [
   ['broken UTF-8', 'X\x02\0\0\0\xc3\x28.', /not UTF-8 at byte 0/],
   ['a buffer that lies elsewhere', '\x80\x05\x97.', /outside the pickle is wanted at byte 2/],
   ['an outside id', 'Pabc\n.', /points outside, at 'abc', at byte 0/],
-  ['an array of objects', "cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR.", /an array of type O8, which is not read, at byte 27/]
+  ['an array of objects', "cnumpy\ndtype\n(S'O8'\nI0\nI1\ntR.",
+    /an array of type O8, which is not read, at byte 27/]
 ]
 
 for (const [what, bytes, message] of refused) {
   it(`unpickle(bytes) refuses ${what}`, () => {
-    assert.throws(() => unpickle(latin(bytes)), (e: Error) => /^unpickle: .* at byte \d+$/s.test(e.message) && message.test(e.message))
+    assert.throws(() => unpickle(latin(bytes)), (e: Error) =>
+      /^unpickle: .* at byte \d+$/s.test(e.message) && message.test(e.message))
   })
 }
 
 it('unpickle(bytes) refuses an array whose bytes do not fit its shape, before making it', () => {
-  const o = pickles.find(o => o.line === "pickle.dumps(numpy.arange(6, dtype='f4').reshape(2, 3), 2)")!
+  const line = "pickle.dumps(numpy.arange(6, dtype='f4').reshape(2, 3), 2)"
+  const o = pickles.find(o => o.line === line)!
   const bytes = Buffer.from(o.pickle, 'base64'), shape = bytes.indexOf(latin('K\x02K\x03\x86'))
   bytes[shape + 1] = 200
-  assert.throws(() => unpickle(bytes), /an array \[200,3\] of float32 has 24 bytes in place of 2400, at byte \d+/)
+  assert.throws(() => unpickle(bytes), /array \[200,3\] of float32 has 24 bytes in place of 2400, at/)
 })
 
 it('unpickle(bytes, {limit}) stops small pickles that want much memory', () => {
-  const bombs = ['}'.repeat(1e6), '\x8f'.repeat(1e6), '(l0'.repeat(1e6), 'N0'.repeat(1e6), '('.repeat(1e6), ']r\0\0\0\0'.repeat(1e6),
+  const bombs = ['}'.repeat(1e6), '\x8f'.repeat(1e6), '(l0'.repeat(1e6), 'N0'.repeat(1e6),
+    '('.repeat(1e6), ']r\0\0\0\0'.repeat(1e6),
     `c_codecs\nencode\nq\0U\xff${'x'.repeat(255)}q\x01${'h\0h\x01\x85R'.repeat(3e5)}`]
-  for (const o of bombs) assert.throws(() => unpickle(latin(`${o}N.`), { limit: 1e7 }), /limit of 10000000 bytes/)
+  for (const o of bombs) assert.throws(() => unpickle(latin(`${o}N.`), { limit: 1e7 }),
+    /limit of 10000000 bytes/)
 })
 
-it('unpickle(bytes) survives a million lists in each other, and lists that double forty times', () => {
+it('unpickle(bytes) survives a million lists in each other, and forty doublings', () => {
   let o: any = unpickle(latin(`${']'.repeat(1e6)}${'a'.repeat(1e6 - 1)}.`)), depth = 0
   for (; o; o = o[0]) depth++
   assert.equal(depth, 1e6)
-  const doubled = unpickle(latin(`]${Array.from({ length: 40 }, (_, i) => `q${String.fromCharCode(i)}h${String.fromCharCode(i)}\x86`).join('')}.`))
+  const twice = (i: number) => latin(`q-h-\x86`).map(o => o === 45 ? i : o)
+  const doubled = unpickle(Buffer.from([93, ...Array.from({ length: 40 }, (_, i) => [...twice(i)]).flat(), 46]))
   assert.equal((doubled as any[]).length, 2)
 })
 
@@ -115,7 +128,8 @@ it('unpickle(bytes, {globals, persistentLoad}) lets functions be allowed by name
   class Ordered extends Map { state: unknown; setState(o: unknown) { this.state = o } }
   const bytes = latin('\x80\x02ccollections\nOrderedDict\n)R(X\x01\0\0\0wX\x02\0\0\0id\x85QuK\x05b.')
   const o = unpickle(bytes, {
-    globals: { 'collections.OrderedDict': () => new Ordered() }, persistentLoad: id => ({ from: id })
+    globals: { 'collections.OrderedDict': () => new Ordered() },
+    persistentLoad: id => ({ from: id })
   }) as Ordered
   assert.deepEqual([...o], [['w', { from: ['id'] }]])
   assert.equal(o.state, 5)
@@ -139,14 +153,14 @@ function damaged(bytes: Buffer, r: () => number): Buffer {
     const at = Math.floor(r() * o.length), kind = r()
     if (kind < 0.5) o[at] = r() * 256
     else if (kind < 0.6) o[at] ^= 1 << Math.floor(r() * 8)
-    else if (kind < 0.75) o = Buffer.concat([o.subarray(0, at), o.subarray(at + 1 + Math.floor(r() * 4))])
-    else if (kind < 0.9) o = Buffer.concat([o.subarray(0, at), Buffer.from([r() * 256, r() * 256]), o.subarray(at)])
+    else if (kind < 0.75) o = Buffer.concat([o.subarray(0, at), o.subarray(at + 1 + r() * 4)])
+    else if (kind < 0.9) o = Buffer.concat([o.subarray(0, at), Buffer.of(r() * 256), o.subarray(at)])
     else o = o.subarray(0, at)
   }
   return o
 }
 
-/** Run `f` on `n` damaged forms of `samples`: a result or an error of the form `form`, at once and without much memory. */
+/** Run `f` on `n` damaged forms of `samples`: a result or an error of this `form`, at once. */
 function fuzz(samples: Buffer[], n: number, form: RegExp, f: (o: Buffer) => unknown) {
   const numbers = random(1), r = () => numbers.next().value
   let refused = 0
@@ -163,11 +177,13 @@ function fuzz(samples: Buffer[], n: number, form: RegExp, f: (o: Buffer) => unkn
 }
 
 it('unpickle(bytes) survives 6,000 damaged pickles: a result or one sentence with the byte', () => {
-  fuzz(pickles.map(o => Buffer.from(o.pickle, 'base64')), 6000, /^unpickle: [^\n]* at byte \d+$/, unpickle)
+  fuzz(pickles.map(o => Buffer.from(o.pickle, 'base64')), 6000, /^unpickle: [^\n]* at byte \d+$/,
+    unpickle)
 }).timeout(30000)
 
 it('gunzip(bytes) survives 2,000 damaged files: a result or one sentence with the byte', () => {
-  const samples = [1, 20, 200].map(n => gzipSync(pickles.map(o => o.line).join('\n').slice(0, n * 20)))
+  const lines = pickles.map(o => o.line).join('\n')
+  const samples = [20, 400, 4000].map(n => gzipSync(lines.slice(0, n)))
   fuzz([...samples, Buffer.concat(samples)], 2000, /^gunzip: [^\n]* at byte \d+$/, gunzip)
 }).timeout(30000)
 
@@ -184,25 +200,31 @@ it('gunzip(bytes) names the byte of the damage', () => {
   flipped[0] = 0
   sum[sum.length - 6] ^= 1
   assert.throws(() => gunzip(flipped), /^Error: gunzip: incorrect header check at byte [01]$/)
-  assert.throws(() => gunzip(sum), { message: `gunzip: incorrect data check at byte ${gz.length - 5}` })
-  assert.throws(() => gunzip(gz.subarray(0, 50)), { message: 'gunzip: the data end too early, at byte 50' })
+  const place = gz.length - 5
+  assert.throws(() => gunzip(sum), { message: `gunzip: incorrect data check at byte ${place}` })
+  assert.throws(() => gunzip(gz.subarray(0, 50)), /gunzip: the data end too early, at byte 50$/)
   assert.throws(() => gunzip(Buffer.alloc(0)), /too early, at byte 0/)
-  assert.throws(() => gunzip(Buffer.concat([gz, Buffer.from('more')])), /gunzip: incorrect header check at byte/)
-  assert.throws(() => gunzip(Buffer.concat([gz, Buffer.from('\0\0more')])), { message: `gunzip: something that is not gzip at byte ${gz.length + 2}` })
+  assert.throws(() => gunzip(Buffer.concat([gz, Buffer.from('more')])),
+    /gunzip: incorrect header check at byte/)
+  assert.throws(() => gunzip(Buffer.concat([gz, Buffer.from('\0\0more')])),
+    { message: `gunzip: something that is not gzip at byte ${gz.length + 2}` })
 })
 
 it('gunzip(bytes, {limit}) refuses more output than that, also from a bomb', () => {
   assert.equal(gunzip(gzipSync(text), { limit: text.length }).length, text.length)
-  assert.throws(() => gunzip(gzipSync(text), { limit: text.length - 1 }), /gunzip: more than the limit of 14999 bytes come out/)
+  assert.throws(() => gunzip(gzipSync(text), { limit: text.length - 1 }),
+    /gunzip: more than the limit of 14999 bytes come out/)
   const bomb = gzipSync(Buffer.alloc(5e7))
   assert.throws(() => gunzip(bomb, { limit: 1e6 }), /limit of 1000000 bytes/)
 })
 
 it('loadMnist() gives the digits with their exact numbers', async () => {
   const { train, valid, test } = await loadMnist()
-  assert.deepEqual([train, valid, test].map(o => o.x.shape), [[50000, 784], [10000, 784], [10000, 784]])
+  assert.deepEqual([train, valid, test].map(o => o.x.shape[0]), [50000, 10000, 10000])
+  assert.deepEqual(test.x.shape, [10000, 784])
   assert.deepEqual([train, valid, test].map(o => o.y.shape), [[50000], [10000], [10000]])
-  assert.deepEqual([...train.x.data.slice(200, 210)], [0, 0, 0, 0.19140625, 0.9296875, ...Array(5).fill(0.98828125)])
+  assert.deepEqual([...train.x.data.slice(200, 210)], [0, 0, 0, 0.19140625, 0.9296875,
+    ...Array(5).fill(0.98828125)])
   assert.deepEqual([...train.y.data.slice(0, 3)], [5, 0, 4])
   assert.equal(train.x.dtype, 'float32')
 })
@@ -223,6 +245,7 @@ it('mkdir(path) makes all folders and may be called twice', () => {
 
 it('sh(command) gives the output, and an error with the words of a command that fails', () => {
   assert.equal(sh('echo one; echo two'), 'one\ntwo')
-  assert.throws(() => sh('echo wrong >&2; exit 3'), { message: 'sh: echo wrong >&2; exit 3: ended with 3: wrong' })
+  assert.throws(() => sh('echo wrong >&2; exit 3'),
+    { message: 'sh: echo wrong >&2; exit 3: ended with 3: wrong' })
   assert.throws(() => sh('kill -9 $$'), /was stopped by SIGKILL/)
 })

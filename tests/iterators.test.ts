@@ -15,7 +15,8 @@ it('chunks(xs, n) gives pieces of n, the last shorter', () => {
 
 it('chunks(xs, n) cuts a piece only when it is asked for', () => {
   let cuts = 0
-  const xs = { length: 6, slice(from: number, to: number) { cuts++; return { ...this, length: to - from } } }
+  const slice = (from: number, to: number): any => { cuts++; return { length: to - from, slice } }
+  const xs = { length: 6, slice }
   const it = chunks(xs, 2)
   assert.equal(cuts, 0)
   it.next()
@@ -24,7 +25,8 @@ it('chunks(xs, n) cuts a piece only when it is asked for', () => {
 
 for (const n of [0, -1, 1.5, NaN]) {
   it(`chunks(xs, ${n}) is refused`, () => {
-    assert.throws(() => [...chunks([1, 2], n)], { message: `chunks: expected a whole n above 0, got ${n}` })
+    const message = `chunks: expected a whole n above 0, got ${n}`
+    assert.throws(() => [...chunks([1, 2], n)], { message })
   })
 }
 
@@ -42,7 +44,7 @@ it('islice(xs, n) gives less of a short thing', () => {
   assert.deepEqual([...islice(new Set([1, 2]), Infinity)], [1, 2])
 })
 
-// list(islice(range(20), 2, 15, 4)) and, of the same iterator, next(): Python 3.11 gives [2, 6, 10, 14], then 15
+// Python 3.11: it = iter(range(20)); list(islice(it, 2, 15, 4)), next(it) → [2, 6, 10, 14], 15
 it('islice(xs, start, stop, step) goes as far as Python goes', () => {
   const it = iter(islice(naturals(), 20))
   assert.deepEqual([...islice(it, 2, 15, 4)], [2, 6, 10, 14])
@@ -61,7 +63,7 @@ it('iter(xs) gives an iterator of anything iterable, and refuses the rest', () =
   assert.deepEqual([...iter(new Map([[1, 2]]))], [[1, 2]])
   const it = iter(naturals())
   assert.equal(iter(it), it)
-  assert.throws(() => iter(5 as any), { message: 'iter: expected something iterable or a function, got 5' })
+  assert.throws(() => iter(5 as any), /iter: expected something iterable or a function, got 5/)
   assert.throws(() => iter(null as any), /got null/)
 })
 

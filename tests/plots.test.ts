@@ -11,18 +11,21 @@ function decode(file: Buffer) {
     chunks[body.subarray(0, 4).toString()] = body.subarray(4)
     at += 12 + n
   }
-  const w = chunks.IHDR.readUInt32BE(0), h = chunks.IHDR.readUInt32BE(4), c = { 0: 1, 4: 2, 2: 3, 6: 4 }[chunks.IHDR[9]]!
+  const w = chunks.IHDR.readUInt32BE(0), h = chunks.IHDR.readUInt32BE(4)
+  const c = { 0: 1, 4: 2, 2: 3, 6: 4 }[chunks.IHDR[9]]!
   const raw = inflateSync(chunks.IDAT), px = new Uint8Array(w * h * c)
   assert.equal(raw.length, h * (w * c + 1))
   for (let i = 0; i < px.length; i++) {
     const y = Math.floor(i / (w * c)), up = raw[y * (w * c + 1)] === 2 && y ? px[i - w * c] : 0
     px[i] = raw[i + y + 1] + up
   }
-  return { w, h, c, px, at: (x: number, y: number) => [...px.slice(c * (y * w + x), c * (y * w + x + 1))] }
+  const at = (x: number, y: number) => [...px.slice(c * (y * w + x), c * (y * w + x + 1))]
+  return { w, h, c, px, at }
 }
 
 const shown = (o: any) => decode(Buffer.from(o['image/png'], 'base64'))
-const tensor = (shape: number[], data: number[]) => ({ shape, dataSync: () => Float32Array.from(data) })
+const tensor = (shape: number[], o: number[]) => ({ shape, dataSync: () => Float32Array.from(o) })
+const [black, white, red] = [[0, 0, 0, 255], [255, 255, 255, 255], [255, 0, 0, 255]]
 
 for (const c of [1, 2, 3, 4]) {
   it(`png(pixels, w, ${c}) is a file that says what the pixels say`, () => {
@@ -36,14 +39,15 @@ for (const c of [1, 2, 3, 4]) {
 it('showImage(img) enlarges each pixel to a square, from black to white', () => {
   const o = shown(showImage([[0, 1], [0.5, 0.25]], { scale: 3 }))
   assert.deepEqual([o.w, o.h, o.c], [6, 6, 4])
-  assert.deepEqual([o.at(0, 0), o.at(2, 2), o.at(3, 0), o.at(5, 2)], [[0, 0, 0, 255], [0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 255]])
+  assert.deepEqual([o.at(0, 0), o.at(2, 2), o.at(3, 0), o.at(5, 2)], [black, black, white, white])
   assert.deepEqual([o.at(0, 3), o.at(5, 5)], [[128, 128, 128, 255], [64, 64, 64, 255]])
 })
 
 it('showImage(img) takes lists, typed arrays with shape, arrays from files and tensors alike', () => {
   const numbers = [0, 0.25, 0.5, 0.75, 1, 0]
-  const forms = [[[0, 0.25, 0.5], [0.75, 1, 0]], [Float32Array.of(0, 0.25, 0.5), Float32Array.of(0.75, 1, 0)],
-    { shape: [2, 3], dtype: 'float32', data: Float32Array.from(numbers) }, tensor([2, 3], numbers), tensor([2, 3, 1], numbers),
+  const rows = [[0, 0.25, 0.5], [0.75, 1, 0]], data = Float32Array.from(numbers)
+  const forms = [rows, rows.map(o => Float32Array.from(o)), { shape: [2, 3], dtype: 'float32', data },
+    tensor([2, 3], numbers), tensor([2, 3, 1], numbers),
     Object.assign(Float32Array.from(numbers), { shape: [2, 3] })]
   const files = forms.map(o => (showImage(o as any) as any)['image/png'])
   assert.equal(new Set(files).size, 1)
@@ -52,11 +56,13 @@ it('showImage(img) takes lists, typed arrays with shape, arrays from files and t
 it('showImage(img) draws RGB and RGBA', () => {
   const o = shown(showImage([[[1, 0, 0.5], [0, 1, 0]]], { scale: 1 }))
   assert.deepEqual([o.at(0, 0), o.at(1, 0)], [[255, 0, 128, 255], [0, 255, 0, 255]])
-  assert.deepEqual(shown(showImage([[[255, 0, 10, 128]]], { scale: 1 })).at(0, 0), [255, 0, 10, 128])
+  const bytes = [255, 0, 10, 128]
+  assert.deepEqual(shown(showImage([[bytes]], { scale: 1 })).at(0, 0), bytes)
 })
 
 it('showImage(img) counts whole numbers to 255 if one is above 1, others to 1, and cuts off', () => {
-  const first = (img: any, options = {}) => shown(showImage(img, { scale: 1, ...options })).px.filter((_, i) => i % 4 === 0)
+  const first = (img: any, options = {}) =>
+    shown(showImage(img, { scale: 1, ...options })).px.filter((_, i) => i % 4 === 0)
   assert.deepEqual([...first([[0, 51, 255]])], [0, 51, 255])
   assert.deepEqual([...first([[0, 1, 1]])], [0, 255, 255])
   assert.deepEqual([...first([[-3, 0.2, 1.5]])], [0, 51, 255])
@@ -67,45 +73,52 @@ it('showImage(img) counts whole numbers to 255 if one is above 1, others to 1, a
 
 it('showImage(img) draws NaN red and infinities at the ends', () => {
   const o = shown(showImage([[NaN, Infinity, -Infinity]], { scale: 1 }))
-  assert.deepEqual([0, 1, 2].map(x => o.at(x, 0)), [[255, 0, 0, 255], [255, 255, 255, 255], [0, 0, 0, 255]])
+  assert.deepEqual([0, 1, 2].map(x => o.at(x, 0)), [red, white, black])
 })
 
-for (const [shape, img] of [['3', [1, 2, 3]], ['', 5], ['2,2,2', tensor([2, 2, 2], Array(8).fill(0))], ['0', []], ['1,0', [[]]],
-  ['3,28,28', tensor([3, 28, 28], [])], ['1,2,2,3', tensor([1, 2, 2, 3], [])]] as [string, any][]) {
+for (const [shape, img] of [['3', [1, 2, 3]], ['', 5], ['2,2,2', tensor([2, 2, 2], [])],
+  ['0', []], ['1,0', [[]]], ['3,28,28', tensor([3, 28, 28], [])], ['1,2,2,3', tensor([1, 2, 2, 3], [])]] as [string, any][]) {
   it(`showImage(img) refuses shape [${shape}]`, () => {
     assert.throws(() => showImage(img), { message: `showImage: expected shape [h, w] or [h, w, 1 | 3 | 4], got [${shape}]` })
   })
 }
 
 it('showImage(img) refuses rows of different length', () => {
-  assert.throws(() => showImage([[1, 2], [1, 2], [3]]), { message: 'showImage: row 2 has shape [1], row 0 has [2]' })
+  assert.throws(() => showImage([[1, 2], [1, 2], [3]]),
+    { message: 'showImage: row 2 has shape [1], row 0 has [2]' })
 })
 
 it('showImage(img, {title}) writes the title above, on transparent ground, and in the text', () => {
-  const o: any = showImage(Array(28).fill(Array(28).fill(1)), { title: 'seven', scale: 4 }), { w, h, at } = shown(o)
+  const o: any = showImage(Array(28).fill(Array(28).fill(1)), { title: 'seven', scale: 4 })
+  const { w, h, at } = shown(o)
   assert.deepEqual([w, h], [112, 132])
   const top = Array.from({ length: 20 * w }, (_, i) => at(i % w, Math.floor(i / w)))
-  assert.ok(top.some(p => String(p) === '136,136,136,255') && top.every(p => p[3] === 0 || p[0] === 136))
+  assert.ok(top.some(p => String(p) === '136,136,136,255')
+    && top.every(p => p[3] === 0 || p[0] === 136))
   assert.equal(o['text/plain'], 'image 28×28: seven')
 })
 
 it('showImages(imgs) makes a grid like get_grid of the course: rows = ⌊√n⌋', () => {
   const one = [[1, 0], [0, 1]], o = shown(showImages([one, one, one, one, one], { scale: 2 }))
   assert.deepEqual([o.w, o.h], [3 * 4 + 2 * 4, 2 * 4 + 4])
-  assert.deepEqual([o.at(0, 0), o.at(8, 0), o.at(5, 0)], [[255, 255, 255, 255], [255, 255, 255, 255], [0, 0, 0, 0]])
+  assert.deepEqual([o.at(0, 0), o.at(8, 0), o.at(5, 0)], [white, white, [0, 0, 0, 0]])
   assert.equal(o.at(16, 8)[3], 0)
 })
 
 it('showImages(imgs) takes one array [n, h, w] or [n, h, w, c] as n pictures', () => {
-  const list: any = showImages([[[0, 1]], [[1, 0]]]), array: any = showImages(tensor([2, 1, 2], [0, 1, 1, 0]))
+  const list: any = showImages([[[0, 1]], [[1, 0]]])
+  const array: any = showImages(tensor([2, 1, 2], [0, 1, 1, 0]))
   assert.equal(array['image/png'], list['image/png'])
-  assert.equal((showImages(tensor([2, 1, 1, 3], Array(6).fill(1))) as any)['text/plain'], '2 images 1×1')
+  assert.equal((showImages(tensor([2, 1, 1, 3], Array(6).fill(1))) as any)['text/plain'],
+    '2 images 1×1')
 })
 
 it('showImages(imgs) refuses no pictures, and more than a page can hold', () => {
   assert.throws(() => showImages([]), { message: 'showImages: expected 1 to 1024 pictures, got 0' })
-  assert.throws(() => showImages(tensor([50000, 28, 28], [])), /expected 1 to 1024 pictures, got 50000/)
-  assert.throws(() => showImages(tensor([100, 8, 8], Array(6400).fill(0)), { scale: 100 }), /100 pictures fill .*; show fewer/)
+  assert.throws(() => showImages(tensor([50000, 28, 28], [])),
+    /expected 1 to 1024 pictures, got 50000/)
+  assert.throws(() => showImages(tensor([100, 8, 8], Array(6400).fill(0)), { scale: 100 }),
+    /100 pictures fill .*; show fewer/)
 })
 
 it('showImages(imgs) draws 64 digits in less than a second', () => {
@@ -126,13 +139,15 @@ function elements(svg: string): string[] {
   return names
 }
 
+const plotly = 'application/vnd.plotly.v1+json'
 const pictureOf = (o: any): string => o['image/svg+xml']
 const words = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]*)/g)].map(o => o[1])
 
 it('plot(traces, layout) gives plotly JSON, a still picture and text in one bundle', () => {
-  const o: any = plot([{ y: [1, 3, 2], name: 'a' }, { type: 'bar', x: ['p', 'q'], y: [1, 2] }], { title: 'T', xaxis: { title: 'X' } })
-  assert.deepEqual(Object.keys(o), ['application/vnd.plotly.v1+json', 'image/svg+xml', 'text/plain'])
-  const fig = o['application/vnd.plotly.v1+json']
+  const o: any = plot([{ y: [1, 3, 2], name: 'a' }, { type: 'bar', x: ['p', 'q'], y: [1, 2] }],
+    { title: 'T', xaxis: { title: 'X' } })
+  assert.deepEqual(Object.keys(o), [plotly, 'image/svg+xml', 'text/plain'])
+  const fig = o[plotly]
   assert.deepEqual([fig.layout.title, fig.layout.xaxis.title], [{ text: 'T' }, { text: 'X' }])
   assert.deepEqual([fig.layout.paper_bgcolor, fig.layout.font.color], ['rgba(0,0,0,0)', '#888'])
   assert.equal(o['text/plain'], 'chart “T”: a, bar')
@@ -140,24 +155,27 @@ it('plot(traces, layout) gives plotly JSON, a still picture and text in one bund
 })
 
 it('plot(traces) writes typed arrays and tensors as lists of seven digits', () => {
-  const fig: any = figure([{ x: tensor([2], [0.1, 2]), y: new Float32Array([1 / 3, 5]) }])['application/vnd.plotly.v1+json']
+  const fig: any = figure([{ x: tensor([2], [0.1, 2]), y: new Float32Array([1 / 3, 5]) }])[plotly]
   assert.deepEqual(fig.data, [{ type: 'scatter', x: [0.1, 2], y: [0.3333333, 5] }])
 })
 
 it('plot(traces) draws lines, dots, bars, histograms and heatmaps with ticks, titles and legend', () => {
-  const svg = pictureOf(figure([{ y: [0, 10], name: 'up' }, { y: [10, 0], name: 'down', mode: 'markers' }],
+  const two = [{ y: [0, 10], name: 'up' }, { y: [10, 0], name: 'down', mode: 'markers' }]
+  const svg = pictureOf(figure(two,
     { title: 'Two & more', yaxis: { title: '<y>' } }))
   elements(svg)
-  for (const o of ['0', '2', '10', 'up', 'down', 'Two &#38; more', '&#60;y&#62;']) assert.ok(words(svg).includes(o), o)
+  const expected = ['0', '2', '10', 'up', 'down', 'Two &#38; more', '&#60;y&#62;']
+  for (const o of expected) assert.ok(words(svg).includes(o), o)
   const bars = elements(pictureOf(figure([{ type: 'bar', x: ['a', 'b', 'c'], y: [1, 2, 3] }])))
   assert.equal(bars.filter(o => o === 'rect').length, 3)
   const histogram = elements(pictureOf(figure([{ type: 'histogram', x: [1, 1, 2, 5], nbinsx: 5 }])))
   assert.equal(histogram.filter(o => o === 'rect').length, 5)
-  assert.equal(elements(pictureOf(figure([{ type: 'heatmap', z: [[1, 2], [3, 4]] }]))).filter(o => o === 'image').length, 1)
+  const heatmap = elements(pictureOf(figure([{ type: 'heatmap', z: [[1, 2], [3, 4]] }])))
+  assert.equal(heatmap.filter(o => o === 'image').length, 1)
 })
 
 it('plot(traces) gives plotly the bins that the still picture has', () => {
-  const fig: any = figure([{ type: 'histogram', x: [0.1, 0.15, 0.9], nbinsx: 5 }])['application/vnd.plotly.v1+json']
+  const fig: any = figure([{ type: 'histogram', x: [0.1, 0.15, 0.9], nbinsx: 5 }])[plotly]
   assert.deepEqual(fig.data[0].xbins, { start: 0, end: 1, size: 0.2 })
 })
 
@@ -182,7 +200,9 @@ it('plot(traces) leaves gaps for NaN, null and logarithms of nothing', () => {
 })
 
 it('plot(traces) survives empty and constant data', () => {
-  for (const o of [{ y: [] }, { y: [5] }, { y: [0, 0] }, { y: [NaN] }, { type: 'bar', x: [], y: [] }, { type: 'histogram', x: [3] }, { type: 'bar', x: ['a'], y: [2] }]) {
+  const bars = [{ type: 'bar', x: [], y: [] }, { type: 'bar', x: ['a'], y: [2] }]
+  const lines = [{ y: [] }, { y: [5] }, { y: [0, 0] }, { y: [NaN] }]
+  for (const o of [...lines, ...bars, { type: 'histogram', x: [3] }]) {
     const svg = pictureOf(figure([o]))
     elements(svg)
     assert.doesNotMatch(svg, /NaN|Infinity/, JSON.stringify(o))
@@ -193,7 +213,8 @@ it('plot(traces) survives empty and constant data', () => {
 it('plot(traces) says in the still picture what only JupyterLab can draw', () => {
   const svg = pictureOf(figure([{ type: 'surface', z: [[1, 2], [3, 4]] }]))
   assert.deepEqual(words(svg), ['This surface chart is drawn in JupyterLab only.'])
-  assert.match(pictureOf(figure([{ type: 'bar', orientation: 'h', x: [1], y: ['a'] }])), /JupyterLab only/)
+  assert.match(pictureOf(figure([{ type: 'bar', orientation: 'h', x: [1], y: ['a'] }])),
+    /JupyterLab only/)
 })
 
 const id = require.resolve('tslab/dist/jupyter')
@@ -212,16 +233,17 @@ async function inKernel(f: () => unknown): Promise<Sent[]> {
   return sent
 }
 
-it('display(data) sends to the kernel and gives nothing back; elsewhere it gives the data back', async () => {
+it('display(data) sends to the kernel, and elsewhere gives the data back', async () => {
   const data = { 'text/plain': 'x' }
   assert.equal(display(data), data)
-  const sent = await inKernel(() => assert.equal(display(data, { id: 'a', update: true }), undefined))
+  const where = { id: 'a', update: true }
+  const sent = await inKernel(() => assert.equal(display(data, where), undefined))
   assert.deepEqual(sent.map(o => [o.data, o.id, o.update]), [[data, 'a', true]])
 })
 
 it('progress(items) gives all items, in one display that ends with the last state', async () => {
   const got: number[] = []
-  const sent = await inKernel(() => { for (const o of progress([5, 6, 7], { label: 'three' })) got.push(o) })
+  const sent = await inKernel(() => got.push(...progress([5, 6, 7], { label: 'three' })))
   assert.deepEqual(got, [5, 6, 7])
   assert.equal(new Set(sent.map(o => o.id)).size, 1)
   assert.deepEqual(sent.map(o => o.update), [false, true])
@@ -240,7 +262,9 @@ it('progress(n) draws at most every 100 ms, and costs little', async () => {
 })
 
 it('progress(items) works with for await, generators and unknown totals', async () => {
-  async function* slow() { for (let i = 0; i < 3; i++) { await new Promise(done => setTimeout(done, 60)); yield i } }
+  async function* slow() {
+    for (let i = 0; i < 3; i++) yield new Promise<number>(done => setTimeout(() => done(i), 60))
+  }
   const got: number[] = []
   const sent = await inKernel(async () => { for await (const o of progress(slow())) got.push(o) })
   assert.deepEqual(got, [0, 1, 2])
@@ -249,7 +273,7 @@ it('progress(items) works with for await, generators and unknown totals', async 
   assert.ok(sent.length >= 3)
 })
 
-it('progress(items) draws where it stood when the loop is left, and lets errors through', async () => {
+it('progress(items) draws where a loop is left, and lets errors through', async () => {
   const left = await inKernel(() => { for (const o of progress(10)) if (o === 4) break })
   assert.equal(left.at(-1)!.data['text/plain'], 'progress: 4 of 10')
   let said = ''
@@ -271,7 +295,7 @@ it('progress: note and chart share its display, and the last state is the chart'
   })
   const live = sent[sent.length - 2].data, last = sent.at(-1)!.data
   assert.match(live['text/html'], /loss &#60; 2<\/div><svg /)
-  assert.deepEqual(Object.keys(last), ['application/vnd.plotly.v1+json', 'image/svg+xml', 'text/plain'])
+  assert.deepEqual(Object.keys(last), [plotly, 'image/svg+xml', 'text/plain'])
   assert.equal(last['text/plain'], 'fit: 3 of 3')
 })
 

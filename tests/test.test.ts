@@ -66,5 +66,6 @@ it('check(name, f) prints a tick or what is missing, and never throws', () => {
     check('wrong', () => testEq(1, 2))
     check('empty', () => { throw new Error('') })
   } finally { console.log = log }
-  assert.deepEqual(lines, ['✓ right', '· wrong: not yet. testEq: the two differ\n  1\n  2', '· empty: not yet. Error'])
+  assert.deepEqual(lines, ['✓ right', '· wrong: not yet. testEq: the two differ\n  1\n  2',
+    '· empty: not yet. Error'])
 })
