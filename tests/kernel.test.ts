@@ -143,6 +143,11 @@ it('a type error in a module names its line', async () => {
   assert.match(trace, /miniai\/wrong\.ts:2:14 - Type 'number'/)
 })
 
+it('"export" in a cell is refused with advice', async () => {
+  const { trace } = await fails('export const a = 1')
+  assert.match(trace, /^TypeError: a cell needs no "export".*\n.*:14/)
+})
+
 it('a trace names cells and modules by their lines, through awaits', async () => {
   const { reply } = await run(`import { slow } from 'miniai/base'
 function first() {
@@ -299,7 +304,9 @@ async function ask(what: string, code: string, cursor_pos = code.length) {
 it('Shift-Tab shows the documentation of a module\'s function', async () => {
   await text(`import { twice } from 'miniai/base'`)
   const { data } = await ask('inspect', 'twice(1)', 3)
-  assert.match(data['text/plain'], /twice\(x: number\): number[^]*Twice `x`, whatever it is\./)
+  const documentation = /twice\(x: number\): number[^]*Twice `x`, whatever it is\./
+  assert.match(data['text/plain'], documentation)
+  assert.match((await ask('inspect', 'twice(Math.abs(1), ', 19)).data['text/plain'], documentation)
 })
 
 it('Tab completes members, exported names and modules', async () => {

@@ -31,6 +31,18 @@ function split(code) {
   return { code: code.replace(EMPTIED, ''), declared: [...new Set([...names, ...imported])] }
 }
 
+/**
+ * Where the name ends that is called around `at`: in `f(g(1), |` that of f.
+ * @param {string} source @param {number} at
+ */
+function callee(source, at) {
+  for (let i = at - 1, depth = 0; i > 0; i--) {
+    if (source[i] === ')') depth++
+    else if (source[i] === '(' && depth-- === 0) return i - 1
+  }
+  return -1
+}
+
 /** @param {string} root */
 function createCompiler(root) {
   const tslab = createConverter(root)
@@ -54,8 +66,9 @@ function createCompiler(root) {
   /** @param {string} before @param {string} source @param {number} at */
   function inspect(before, source, at) {
     tslab.poll()
-    const info = tslab.inspect(before, source, at)
-    return info && tslab.printQuickInfo(info)
+    const places = [at, callee(source, at)].filter(i => i >= 0)
+    const info = places.map(i => tslab.inspect(before, source, i)).find(Boolean)
+    return info ? tslab.printQuickInfo(info) : ''
   }
 
   /** @param {string} before @param {string} source @param {number} at */

@@ -14,14 +14,20 @@ function report({ start, end, messageText, code, fileName }, lines, n) {
   return [`cell [${n}] line ${first}`, ...rest, `    ${source}`, `    ${mark}`]
 }
 
+const EXPORTED_TWICE = 2323
+const ADVICE = 'a cell needs no "export": "//| export" in its first line puts it into the module'
+
 /**
- * tslab exports each name of a cell: TypeScript then says again (4000 to 4999) what is wrong
- * with its type.
- * @param {Diagnostic[]} ds
+ * tslab adds a line that exports each name of a cell. What TypeScript finds there is not the
+ * learner's fault, nor that it says again (4000 to 4999) what is wrong with a name's type.
+ * @param {Diagnostic[]} ds @param {string[]} lines
  */
-function distinct(ds) {
+function theirs(ds, lines) {
   const isAgain = (/** @type {Diagnostic} */ d) => d.code >= 4000 && d.code < 5000
-  return ds.filter((d, i) => !isAgain(d) || d.start.offset !== ds[i - 1]?.start.offset)
+  const own = ds.filter(d => d.fileName || d.start.line < lines.length)
+  return (own.length ? own : ds)
+    .filter((d, i, all) => !isAgain(d) || d.start.offset !== all[i - 1]?.start.offset)
+    .map(d => d.code === EXPORTED_TWICE ? { ...d, messageText: ADVICE } : d)
 }
 
 /**
@@ -29,11 +35,11 @@ function distinct(ds) {
  * @returns {import('./compiler.cjs').CellError}
  */
 function typeErrors(ds, source, n) {
-  const [first] = ds, lines = source.split('\n')
+  const lines = source.split('\n'), all = theirs(ds, lines), [first] = all
   const ename = first.code < 2000 ? 'SyntaxError' : 'TypeError'
   const evalue = first.messageText.split('\n')[0]
   const line = first.fileName ? undefined : first.start.line + 1
-  const traceback = [`${ename}: ${evalue}`, ...distinct(ds).flatMap(d => report(d, lines, n))]
+  const traceback = [`${ename}: ${evalue}`, ...all.flatMap(d => report(d, lines, n))]
   return { ename, evalue, traceback, line }
 }
 
