@@ -80,6 +80,16 @@ function isGone(pid: number) {
   return !fs.existsSync(file) || /\) [ZX] /.test(fs.readFileSync(file, 'utf8'))
 }
 
+it('the kernel\'s JavaScript passes the strict type check', () => {
+  const compiler = path.join(home, 'node_modules', 'typescript-native', 'bin', 'tsc')
+  const options = ['--ignoreConfig', '--noEmit', '--allowJs', '--strict', '--skipLibCheck', '--types',
+    'node', '--target', 'es2022', '--module', 'commonjs', '--moduleResolution', 'bundler']
+  const args = [compiler, ...options, path.join(home, 'scripts', 'kernel.cjs'),
+    ...['child', 'guard', 'client'].map(o => path.join(home, 'scripts', 'kernel', `${o}.cjs`))]
+  const { stdout, status } = spawnSync(process.execPath, args, { cwd: home, encoding: 'utf8' })
+  assert.equal(status, 0, stdout)
+})
+
 it('the kernel answers, and runs its first cell, within seconds of its start', async function () {
   const before = performance.now()
   await open()
@@ -325,10 +335,12 @@ it('a cell that fills the memory is told so, and the next one runs', async () =>
   await k.close()
 })
 
-const crash = `process.kill(process.pid, 'SIGSEGV'); await new Promise(() => {})`
+const die = (signal: string) => `process.kill(process.pid, '${signal}'); await new Promise(() => {})`
+const halfway = `require('fs').writeSync(4, '{"type":"stre'); ${die('SIGKILL')}`
 for (const [what, code, reason] of [
   ['process.exit()', 'process.exit(3)', /process\.exit\(3\) was called/],
-  ['a crash in native code', crash, /it crashed in native code \(SIGSEGV\)/],
+  ['a crash in native code', die('SIGSEGV'), /it crashed in native code \(SIGSEGV\)/],
+  ['a kill in the middle of an output', halfway, /the system killed it/],
 ] as const) {
   it(`after ${what} the cell says why its process ended, and the next one runs`, async () => {
     const { ename, evalue } = await fails(code)

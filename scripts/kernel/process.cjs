@@ -1,7 +1,6 @@
 // @ts-check
 // Starts the process of a notebook's cells, passes messages, and says why it ended.
 const path = require('path')
-const readline = require('readline')
 const { spawn } = require('child_process')
 
 /** @typedef {{ type: string, [key: string]: any }} Message */
@@ -27,18 +26,32 @@ function reason(code, signal, said) {
 }
 
 /**
- * Passes text on by lines, without logs; after V8's farewell nothing.
+ * Takes text as it comes and passes whole lines on; what a dying process began is dropped.
+ * @param {(line: string) => void} pass
+ */
+function byLine(pass) {
+  /** @type {string[]} */
+  let begun = []
+  return (/** @type {string} */ text) => {
+    const [first, ...more] = text.split('\n')
+    begun.push(first)
+    if (!more.length) return
+    const lines = [begun.join(''), ...more]
+    begun = lines.splice(-1)
+    lines.forEach(pass)
+  }
+}
+
+/**
+ * Passes lines on, without logs; after V8's farewell none.
  * @param {(text: string) => void} pass
  */
 function quiet(pass) {
-  let rest = '', isOver = false
-  return (/** @type {string} */ text) => {
-    const lines = (rest + text).split('\n')
-    rest = /** @type {string} */ (lines.pop())
-    const kept = lines.filter(line =>
-      !(isOver ||= FAREWELL.test(line)) && !LOGS.some(log => log.test(line)))
-    if (kept.length) pass(kept.join('\n') + '\n')
-  }
+  let isOver = false
+  return byLine(line => {
+    isOver ||= FAREWELL.test(line)
+    if (!isOver && !LOGS.some(log => log.test(line))) pass(line + '\n')
+  })
 }
 
 /** @typedef {(m: Message) => void} OnMessage */
@@ -64,7 +77,7 @@ function startProcess({ root, cwd, onMessage, onEnd }) {
   out.setEncoding('utf8').on('data', stream('stdout'))
   err.setEncoding('utf8').on('data', quiet(stream('stderr')))
   err.on('data', text => { said = (said + text).slice(-8000) })
-  readline.createInterface({ input: messages }).on('line', line => onMessage(JSON.parse(line)))
+  messages.setEncoding('utf8').on('data', byLine(line => onMessage(JSON.parse(line))))
   commands.on('error', () => {}) // it ended: `exit` tells
 
   const gone = new Promise(resolve => child.on('exit', (code, signal) => {
