@@ -25,7 +25,7 @@ function seconds(command: string, args: string[], cwd: string): number {
 
 export async function run(python: string): Promise<Row[]> {
   const peerDir = course(), peerCommand = join(dirname(python), 'nbdev_export')
-  const ours = ['-r', 'ts-node/register/transpile-only', 'scripts/export.ts']
+  const ours = ['-r', './scripts/load.cjs', 'scripts/export.ts']
   const typed: number[] = [], plain: number[] = [], peer: number[] = []
   for (let i = 0; i < 7; i++) {
     peer.push(seconds(peerCommand, [], peerDir))
