@@ -1,18 +1,20 @@
-// Do not edit: made by "npm run export" from ../nbs/05_matmul.ipynb (964d5a755a13)
+// Do not edit: made by "npm run export" from ../nbs/05_matmul.ipynb (db8cda60339a)
 // One formula, written nine times: from three loops to a processor's own instructions and a graphics card, each version checked against the first and timed.
 
 import { inspect } from 'util'
 import { tf } from './engine'
 
-// %% ../nbs/05_matmul.ipynb 57cebb73
+// %% ../nbs/05_matmul.ipynb 4e02f998
 async function runs(f: () => unknown, n: number): Promise<number> {
   tf.engine().startScope()
   const start = performance.now()
   try {
+    let o: unknown
     for (let i = 0; i < n; i++) {
-      const o = f()
-      if (o instanceof Promise) await o
+      o = f()
+      if (o instanceof Promise) o = await o
     }
+    if (o instanceof tf.Tensor) await o.data()
     return performance.now() - start
   } finally { tf.engine().endScope() }
 }
