@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (5557cd02d2ad)
-// Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first reading.
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (d0356d435025)
+// Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first.
 
 import * as tf from '@tensorflow/tfjs-core'
 import { execFileSync } from 'child_process'

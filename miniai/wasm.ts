@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (9e9996851297)
-// The backend that always works: how it gets threads, and the kernels it lacks. To be skipped at first.
+// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (c00cd2f1397d)
+// The backend that always works: its threads, and the kernels it lacks. To be skipped at first.
 
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
@@ -69,7 +69,7 @@ async function load(threads: number): Promise<Program> {
   return withThreads(() => withoutListeners(() => require(glue)(options)))
 }
 
-// %% ../nbs/00c_wasm.ipynb 524bf5f0
+// %% ../nbs/00c_wasm.ipynb e57562ee
 function bind(program: Program): Program {
   const args = { init: 0, init_with_threads_count: 1, get_threads_count: 0, register_tensor: 3,
     dispose_data: 1, dispose: 0 }
@@ -78,7 +78,7 @@ function bind(program: Program): Program {
   const { _malloc } = program
   program._malloc = bytes => {
     const place = _malloc(bytes)
-    if (!place && bytes) throw new Error(`wasm: no room for ${bytes} bytes, it can have 4 GB in all`)
+    if (!place && bytes) throw new Error(`wasm: no room for ${bytes} bytes; it has 4 GB in all`)
     return place
   }
   program.tfjs = Object.fromEntries(Object.entries(args).map(([name, n]) =>
@@ -407,6 +407,116 @@ function mean({ x }: Inputs, { axis, keepDims }: SumAttrs): tf.Tensor {
 }
 define('Mean', mean)
 
+// %% ../nbs/00c_wasm.ipynb a10cd060
+function pick(x: tf.Tensor, axis: number, ids: ArrayLike<number>): tf.Tensor {
+  const n = x.shape[axis], inner = size(x.shape.slice(axis + 1)), shape = x.shape.slice()
+  shape[axis] = ids.length
+  const out = tf.engine().makeTensorFromTensorInfo(backend().makeOutput(shape, x.dtype))
+  const from = heap(x), to = heap(out)
+  for (let row = 0, at = 0; row < x.size; row += n * inner) {
+    for (let i = 0; i < ids.length; i++, at += inner) {
+      const start = row + ids[i] * inner
+      if (inner > 16) to.set(from.subarray(start, start + inner), at)
+      else for (let k = 0; k < inner; k++) to[at + k] = from[start + k]
+    }
+  }
+  return out
+}
+
+// %% ../nbs/00c_wasm.ipynb 3eb763e0
+const places = (n: number, f: (i: number) => number) =>
+  Int32Array.from({ length: n }, (_, i) => f(i))
+const isPlain = (x: tf.Tensor) => x.dtype !== 'string' && x.size > 0
+
+function tile({ x }: Inputs, { reps }: { reps: number[] }): tf.Tensor {
+  if (!isPlain(x) || Math.min(...reps) < 1) return first('Tile', { x }, { reps })
+  const repeat = (t: tf.Tensor, r: number, k: number) =>
+    r === 1 ? t : pick(t, k, places(r * t.shape[k], i => i % t.shape[k]))
+  return reps.reduce(repeat, tf.clone(x))
+}
+
+function reverse({ x }: Inputs, { dims }: { dims: number | number[] }): tf.Tensor {
+  if (!isPlain(x)) return first('Reverse', { x }, { dims })
+  const turn = (t: tf.Tensor, k: number) => pick(t, k, places(t.shape[k], i => t.shape[k] - 1 - i))
+  return tf.util.parseAxisParam(dims, x.shape).reduce(turn, tf.clone(x))
+}
+define('Tile', tile)
+define('Reverse', reverse)
+
+// %% ../nbs/00c_wasm.ipynb 27242ee5
+interface GatherAttrs { axis: number, batchDims: number }
+
+function gather({ x, indices }: Inputs, { axis, batchDims }: GatherAttrs): tf.Tensor {
+  if (batchDims || !isPlain(x)) return first('GatherV2', { x, indices }, { axis, batchDims })
+  const [k] = tf.util.parseAxisParam(axis, x.shape), n = x.shape[k], ids = heap(indices).slice()
+  const wrong = ids.find(id => id < 0 || id >= n)
+  if (wrong !== undefined) throw new Error(`gather: place ${wrong} is not in 0 … ${n - 1}`)
+  const shape = [...x.shape.slice(0, k), ...indices.shape, ...x.shape.slice(k + 1)]
+  return tf.reshape(pick(x, k, ids), shape)
+}
+define('GatherV2', gather)
+
+// %% ../nbs/00c_wasm.ipynb 1e6b92e7
+interface SliceAttrs {
+  begin: number[]
+  end: number[]
+  strides: number[]
+  beginMask: number
+  endMask: number
+  ellipsisMask: number
+  newAxisMask: number
+  shrinkAxisMask: number
+}
+
+function stridedSlice({ x }: Inputs, attrs: SliceAttrs): tf.Tensor {
+  const { begin, end, strides, finalShape } = tf.slice_util.sliceInfo(x.shape, attrs.begin,
+    attrs.end, attrs.strides, attrs.beginMask, attrs.endMask, attrs.ellipsisMask,
+    attrs.newAxisMask, attrs.shrinkAxisMask)
+  const counts = tf.slice_util.computeOutShape(begin, end, strides)
+  if (!isPlain(x) || !size(counts)) return first('StridedSlice', { x }, attrs)
+  const step = (t: tf.Tensor, n: number, k: number) =>
+    pick(t, k, places(n, i => begin[k] + i * strides[k]))
+  const picked = counts.reduce(step, x)
+  return tf.reshape(picked, finalShape)
+}
+define('StridedSlice', stridedSlice)
+
+// %% ../nbs/00c_wasm.ipynb 3cc4c59e
+function depthToSpace({ x }: Inputs, { blockSize: b }: { blockSize: number }): tf.Tensor {
+  const [n, h, w, c] = x.shape, d = c / b / b
+  const parts = tf.reshape(x, [n, h, w, b, b, d])
+  return tf.reshape(tf.transpose(parts, [0, 1, 3, 2, 4, 5]), [n, h * b, w * b, d])
+}
+define('DepthToSpace', depthToSpace)
+
+// %% ../nbs/00c_wasm.ipynb eafc00b9
+function widen(small: tf.Tensor, large: tf.Tensor): tf.Tensor {
+  const n = large.shape.at(-1) ?? 1, fits = small.rank === large.rank && small.shape.at(-1) === 1
+  if (!fits || n < 2 || n > 32 || small.size * n * 8 > large.size) return small
+  return pick(small, small.rank - 1, new Int32Array(n))
+}
+for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv', 'SquaredDifference']) {
+  define(name, ({ a, b }: Inputs, attrs: object) =>
+    first(name, { a: widen(a, b), b: widen(b, a) }, attrs))
+}
+
+// %% ../nbs/00c_wasm.ipynb 9edd674e
+function full(t: tf.Tensor, other: tf.Tensor): tf.Tensor {
+  const shape = tf.broadcast_util.assertAndGetBroadcastShape(t.shape, other.shape)
+  return t.shape.at(-1) === 1 && shape.at(-1)! > 1 && t.size > 1 ? tf.broadcastTo(t, shape) : t
+}
+for (const name of ['Maximum', 'Minimum', 'Pow', 'Mod', 'FloorDiv', 'Atan2', 'Equal', 'NotEqual',
+  'Less', 'LessEqual', 'Greater', 'GreaterEqual', 'LogicalAnd', 'LogicalOr', 'LogicalXor']) {
+  define(name, ({ a, b }: Inputs, attrs: object) =>
+    clamped(name, a, b) ?? first(name, { a: full(a, b), b: full(b, a) }, attrs))
+}
+
+function clamped(name: string, a: tf.Tensor, b: tf.Tensor): tf.Tensor | undefined {
+  if (b.size !== 1 || b.rank > a.rank || a.dtype !== 'float32') return undefined
+  if (name === 'Maximum') return tf.clipByValue(a, heap(b)[0], Infinity)
+  return name === 'Minimum' ? tf.clipByValue(a, -Infinity, heap(b)[0]) : undefined
+}
+
 // %% ../nbs/00c_wasm.ipynb 1776a260
 function share({ x }: Inputs): tf.Tensor {
   backend().incRef(x.dataId)
@@ -419,17 +529,3 @@ function cast({ x }: Inputs, { dtype }: { dtype: tf.DataType }): tf.Tensor {
   return dtype === 'bool' ? tf.notEqual(x, 0) : first('Cast', { x }, { dtype })
 }
 define('Cast', cast)
-
-// %% ../nbs/00c_wasm.ipynb 8999a561
-function widen(small: tf.Tensor, large: tf.Tensor): tf.Tensor {
-  const n = large.shape.at(-1) ?? 1, fits = small.rank === large.rank && small.shape.at(-1) === 1
-  if (!fits || n < 2 || n > 32 || small.size * n * 8 > large.size) return small
-  if (small.dtype !== 'float32') return small
-  const wide = zeros([...small.shape.slice(0, -1), n]), from = heap(small), to = heap(wide)
-  from.forEach((x, i) => to.fill(x, i * n, i * n + n))
-  return wide
-}
-for (const name of ['Add', 'Sub', 'Multiply', 'RealDiv', 'SquaredDifference']) {
-  define(name, ({ a, b }: Inputs, attrs: object) =>
-    first(name, { a: widen(a, b), b: widen(b, a) }, attrs))
-}

@@ -37,7 +37,7 @@ it('wasm says so when its 4 GB are full, and goes on', () => {
   const { out, status } = runChild(`await useBackend('wasm'); const kept = [], backend = tf.backend()
     try { for (let i = 0; i < 30; i++) kept.push(backend.makeOutput([1000, 1000, 60], 'float32')) } catch (e) { console.log(e.message) }
     kept.forEach(t => backend.disposeData(t.dataId)); console.log(tf.sum(tf.ones([10])).dataSync()[0])`)
-  assert.equal(out, 'wasm: no room for 240000000 bytes, it can have 4 GB in all\n10')
+  assert.equal(out, 'wasm: no room for 240000000 bytes; it has 4 GB in all\n10')
   assert.equal(status, 0)
 })
 
