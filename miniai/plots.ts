@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (3f85a52e3e75)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (a6f0c732832e)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -567,7 +567,8 @@ function drawChart(all: any[], layout: any, w: number, h: number): string {
   const spanY = reach([...zero, ...tops], layout.yaxis, y, pad)
 
   const named = marks.length > 1 && layout.showlegend !== false
-  const box = { l: 64, r: w - (named ? 150 : 20), t: layout.title ? 46 : 16, b: h - 52, h }
+  const slant = 3.2 * Math.max(0, ...x.names.map(o => o.length))
+  const box = { l: 64, r: w - (named ? 150 : 20), t: layout.title ? 46 : 16, b: h - 40 - Math.max(12, slant), h }
   const X: Place = v => box.l + (v - spanX[0]) / (spanX[1] - spanX[0]) * (box.r - box.l)
   const Y: Place = v => box.b - (v - spanY[0]) / (spanY[1] - spanY[0]) * (box.b - box.t)
   return frameX(ticks(x, spanX), X, box) + frameY(ticks(y, spanY), Y, box)
