@@ -40,10 +40,14 @@ const server = createServer({ ready, quit, publish: (...args) => sockets.publish
 process.on('SIGINT', () => works?.session.interrupt())
 process.on('SIGTERM', quit)
 
+/** A kernel whose Jupyter is gone has nobody to shut it down. @param {number} parent */
+const orphaned = parent => { if (process.ppid !== parent) quit() }
+
 async function start() {
   const connection = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'))
   sockets = await openSockets(connection, server.handle)
   sockets.publish('status', { execution_state: 'starting' })
   setTimeout(ready, 100)
+  setInterval(orphaned, 1000, process.ppid)
 }
 start()

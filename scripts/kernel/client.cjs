@@ -57,7 +57,7 @@ async function startKernel({ kernel, cwd, env }) {
   const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'kernel-')), 'connection.json')
   fs.writeFileSync(file, JSON.stringify(connection))
   const child = spawn(process.execPath, [kernel, file], {
-    cwd, env, stdio: ['ignore', 'inherit', 'pipe'],
+    cwd, env, stdio: ['ignore', 'ignore', 'pipe'],
   })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', text => { stderr += text })
