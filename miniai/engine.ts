@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (d0356d435025)
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (67a99f0e7b5a)
 // Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first.
 
 import * as tf from '@tensorflow/tfjs-core'
@@ -47,7 +47,7 @@ interface TensorflowBackend { binding: { TF_Version: string }, isUsingGpuDevice:
 const cudaName = () => execFileSync('nvidia-smi', ['--query-gpu=name', '--format=csv,noheader'],
   { encoding: 'utf8' }).split('\n')[0]
 
-// %% ../nbs/00d_engine.ipynb ec605c97
+// %% ../nbs/00d_engine.ipynb cc6a7742
 async function startTensorflow(): Promise<Started> {
   const folder = dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'))
   if (!existsSync(join(folder, 'lib/napi-v8/tfjs_binding.node'))) {
@@ -56,7 +56,6 @@ async function startTensorflow(): Promise<Started> {
   restoreNodeUtil()
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
   quietly(() => require('@tensorflow/tfjs-node-gpu'))
-  padOutside()
   const { binding, isUsingGpuDevice } = tf.backend() as unknown as TensorflowBackend
   const version = binding.TF_Version
   return isUsingGpuDevice ? { version, device: cudaName(), threads: availableParallelism() }
@@ -88,7 +87,7 @@ async function findAdapter(isAsked: boolean): Promise<Adapter> {
   return adapter
 }
 
-// %% ../nbs/00d_engine.ipynb e42c77ee
+// %% ../nbs/00d_engine.ipynb 6264bcf2
 const limits = ['maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupsPerDimension',
   'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupSizeX',
   'maxComputeInvocationsPerWorkgroup']
@@ -101,7 +100,6 @@ async function startWebgpu(isAsked: boolean): Promise<Started> {
   })
   const { WebGPUBackend } = require('@tensorflow/tfjs-backend-webgpu')
   tf.removeBackend('webgpu')
-  reverseOutside()
   tf.registerBackend('webgpu', () => new WebGPUBackend(device, info), 3)
   return { version: tf.version_core, device: info.description || info.vendor, threads: 1 }
 }
@@ -138,12 +136,14 @@ export class Backend {
   [inspect.custom]() { return this.toString() }
 }
 
-// %% ../nbs/00d_engine.ipynb af830e84
+// %% ../nbs/00d_engine.ipynb 171498e9
 const running = new Map<BackendName, Promise<Backend>>()
+const mends = new Map<BackendName, () => void>() // filled further down
 let current: BackendName | undefined
 
 async function start(name: BackendName, why: string, isAsked: boolean): Promise<Backend> {
   const { version, device, threads } = await starts[name](isAsked)
+  mends.get(name)?.()
   return new Backend(name, version, device, threads, why)
 }
 
@@ -284,6 +284,29 @@ tf.registerGradient({ kernelName: 'Cumsum', gradFunc: (dy, saved, attrs) => {
   return { x: () => tf.cumsum(dy as tf.Tensor, axis, exclusive, !reverse) }
 } })
 
+// %% ../nbs/00d_engine.ipynb ac0b2ca7
+interface MirrorAttrs { paddings: [number, number][], mode: 'reflect' | 'symmetric' }
+
+function mirrorGrad(dy: tf.Tensor, axis: number, n: number, ids: number[]): tf.Tensor {
+  const order = [axis, ...dy.shape.keys()].filter((k, i) => i === 0 || k !== axis)
+  const sum = tf.unsortedSegmentSum(tf.transpose(dy, order), tf.tensor1d(ids, 'int32'), n)
+  return tf.transpose(sum, order.map((_, k) => order.indexOf(k)))
+}
+/** The place, of `n`, that the mirrors show at place `i` in front of or behind them. */
+function mirrored(i: number, n: number, edge: number): number {
+  const period = 2 * (n - 1 + edge), k = (i % period + period) % period
+  return Math.min(k, period - k - edge)
+}
+
+tf.registerGradient({ kernelName: 'MirrorPad', inputsToSave: ['x'], gradFunc: (dy, [x], attrs) => {
+  const { paddings, mode } = attrs as unknown as MirrorAttrs, edge = mode === 'symmetric' ? 1 : 0
+  const alongAxis = (g: tf.Tensor, [before, after]: [number, number], k: number) => {
+    const n = x.shape[k], places = [...Array(n + before + after).keys()]
+    return mirrorGrad(g, k, n, places.map(i => mirrored(i - before, n, edge)))
+  }
+  return { x: () => paddings.reduce(alongAxis, dy as tf.Tensor) }
+} })
+
 // %% ../nbs/00d_engine.ipynb 95984151
 type Pair = number | [number, number]
 interface PoolAttrs { filterSize: Pair, strides: Pair, pad: 'same' | 'valid' | number }
@@ -338,7 +361,7 @@ function replaceKernel<A>(kernelName: string, backendName: string, make: Make<A>
     tf.tidy(() => made(inputs as Inputs, attrs as never)) })
 }
 
-// %% ../nbs/00d_engine.ipynb 2009fb45
+// %% ../nbs/00d_engine.ipynb 8b55902f
 function bordersOf(x: number[], w: number[], a: ConvAttrs): [number, number][] | undefined {
   if (typeof a.pad === 'string') return undefined
   const { padInfo: p } = tf.backend_util.computeConv2DInfo(x as Four, w as Four, a.strides,
@@ -346,7 +369,7 @@ function bordersOf(x: number[], w: number[], a: ConvAttrs): [number, number][] |
   return [[0, 0], [p.top, p.bottom], [p.left, p.right], [0, 0]]
 }
 
-function padOutside(): void {
+void mends.set('tensorflow', () => {
   replaceKernel<ConvAttrs>('Conv2D', 'tensorflow', old => ({ x, filter }, a) => {
     const borders = bordersOf(x.shape, filter.shape, a)
     if (!borders) return old({ x, filter }, a)
@@ -364,7 +387,7 @@ function padOutside(): void {
     const wide = old({ dy, filter }, { ...a, inputShape, pad: 'valid' })
     return tf.slice(wide, borders.map(border => border[0]), a.inputShape)
   })
-}
+})
 
 // %% ../nbs/00d_engine.ipynb eb93690e
 type Resize = typeof tf.image.resizeBilinear
@@ -384,13 +407,13 @@ for (const [kernelName, resize] of [['ResizeBilinearGrad', tf.image.resizeBiline
     resizeGrad(resize, inputs, alignCorners))
 }
 
-// %% ../nbs/00d_engine.ipynb cbbe7433
-function reverseOutside(): void {
+// %% ../nbs/00d_engine.ipynb 4f06ae19
+void mends.set('webgpu', () => {
   replaceKernel<CumsumAttrs>('Cumsum', 'webgpu', old => ({ x }, attrs) => {
     const turn = (t: tf.Tensor) => attrs.reverse ? tf.reverse(t, attrs.axis) : t
     return tf.clone(turn(old({ x: turn(x) }, { ...attrs, reverse: false })))
   })
-}
+})
 
 // %% ../nbs/00d_engine.ipynb 6b9db43c
 function einsumGrad(dy: tf.Tensor, inputs: tf.Tensor[], equation: string): tf.Tensor[] {

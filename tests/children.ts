@@ -1,14 +1,27 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+
+const browsers = ['/usr/lib/chromium', '/usr/lib/chromium-browser', '/usr/lib64/chromium-browser',
+  '/opt/google/chrome']
+const browser = browsers.find(dir => existsSync(join(dir, 'vk_swiftshader_icd.json')))
+
+/** The variables of a process that sees the graphics card in software which Chromium brings. */
+export const softwareCard: NodeJS.ProcessEnv | undefined = browser ? {
+  VK_ICD_FILENAMES: join(browser, 'vk_swiftshader_icd.json'),
+  LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, browser].filter(Boolean).join(':')
+} : undefined
 
 /** What a program said, and how it ended. */
 export interface Ended { out: string, err: string, status: number | null }
 
-/** Run `code` as the body of an async function, in a process of its own with the variables `env` and Node's `flags`. */
+/** Run `code` as the body of an async function,
+  in a process of its own with the variables `env` and Node's `flags`. */
 export function runChild(code: string, env: NodeJS.ProcessEnv = {}, flags: string[] = []): Ended {
   const program = `import { tf, useBackend } from 'miniai/engine'; void (async () => {${code}\n})()`
   const args = [...flags, require.resolve('ts-node/dist/bin-transpile'), '-e', program]
-  const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 60_000, env: { ...process.env, ...env } } as const
+  const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 60_000,
+    env: { ...process.env, ...env } } as const
   const { stdout, stderr, status } = spawnSync(process.execPath, args, options)
   return { out: stdout.trim(), err: stderr.trim(), status }
 }

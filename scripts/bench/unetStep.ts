@@ -1,5 +1,7 @@
-// One training step of a small U-Net (28×28×1, channels 32/64/128, batch 128, Adam): wasm against eager tensorflow. Each backend has
-// a process of its own that stays alive; they take their steps in turn. `unetStep.ts wasm` is such a process.
+// One training step of a small U-Net (28×28×1, channels 32/64/128, batch 128, Adam): wasm against
+// eager tensorflow. Each backend has
+// a process of its own that stays alive; they take their steps in turn. `unetStep.ts wasm` is such
+// a process.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -62,7 +64,8 @@ function unet([c1, c2, c3] = [32, 64, 128], nt = 32, sines = 96) {
   const twice = (x: tf.Tensor) =>
     tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [2 * x.shape[1]!, 2 * x.shape[2]!])
   return (x: tf.Tensor, t: tf.Tensor) => {
-    const e = embed(t), h1 = down[0](first(x), e), h2 = down[1](half(h1), e), h3 = down[2](half(h2), e)
+    const e = embed(t), h1 = down[0](first(x), e), h2 = down[1](half(h1), e),
+      h3 = down[2](half(h2), e)
     const u1 = twice(up[0](tf.concat([h3, h3], 3), e)), u2 = twice(up[1](tf.concat([u1, h2], 3), e))
     return last(silu(norm(up[2](tf.concat([u2, h1], 3), e))))
   }
@@ -105,11 +108,13 @@ export async function run(_python?: string, rounds = 7): Promise<Row[]> {
   const times: [number, number][] = []
   for (let i = 0; i < rounds + 2; i++) {
     const [[a, lossA], [b, lossB]] = [await ours.step(), await peer.step()]
-    if (Math.abs(lossA - lossB) > 1e-3) throw new Error(`bench unetStep: losses differ, ${lossA} and ${lossB}`)
+    const isSame = Math.abs(lossA - lossB) < 1e-3
+    if (!isSame) throw new Error(`bench unetStep: the losses ${lossA} and ${lossB} differ`)
     times.push([a, b])
   }
   for (const { end } of [ours, peer]) end()
-  const warm = times.slice(2), work = `U-Net step (${ours.size} parameters), wasm / tensorflow eager`
+  const warm = times.slice(2),
+    work = `U-Net step (${ours.size} parameters), wasm / tensorflow eager`
   return [row(work, warm.map(t => t[0]), warm.map(t => t[1]), 5)]
 }
 
