@@ -15,8 +15,7 @@ export const softwareCard: NodeJS.ProcessEnv | undefined = browser ? {
 /** What a program said, and how it ended. */
 export interface Ended { out: string, err: string, status: number | null }
 
-/** Run `code` as the body of an async function,
-  in a process of its own with the variables `env` and Node's `flags`. */
+/** Run `code` as an async function's body in its own process, with variables and flags of Node. */
 export function runChild(code: string, env: NodeJS.ProcessEnv = {}, flags: string[] = []): Ended {
   const program = `import { tf, useBackend } from 'miniai/engine'; void (async () => {${code}\n})()`
   const args = [...flags, require.resolve('ts-node/dist/bin-transpile'), '-e', program]

@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { tf, useBackend } from 'miniai/engine'
-import { runChild } from './children'
+import { runChild, softwareCard } from './children'
 
 const root = join(__dirname, '..')
 const hasTensorflow = existsSync(join(root,
@@ -57,10 +57,8 @@ it('useBackend("webgpu") without a graphics card says so, and nothing else is pr
 
 it('useBackend() never takes a graphics card in software, and tells why it took wasm', function () {
   if (process.platform !== 'linux') return this.skip()
-  const dir = mkdtempSync(join(tmpdir(), 'miniai-')),
-    driver = '/usr/lib/chromium/vk_swiftshader_icd.json'
-  const env = { VK_ICD_FILENAMES: existsSync(driver) ? driver : '/nowhere.json',
-    MINIAI_BACKEND: '' }
+  const dir = mkdtempSync(join(tmpdir(), 'miniai-'))
+  const env = { ...noVulkan, ...softwareCard, MINIAI_BACKEND: '' }
   const { out } = runChild('console.log(await useBackend())', env, without(dir, 'tfjs_binding'))
   rmSync(dir, { recursive: true })
   assert.match(out, /^wasm .* · no tensorflow: its C\+\+ binding .*; no webgpu: .*graphics card/)
@@ -137,11 +135,10 @@ it('inspect of any tensor has at most 6 lines and shows its ends, of a large one
 })
 
 it('inspect of a tensor on a graphics card does not wait for it', function () {
-  const driver = '/usr/lib/chromium/vk_swiftshader_icd.json'
-  if (!existsSync(driver)) return this.skip()
+  if (!softwareCard) return this.skip()
   const code = `await useBackend('webgpu')
     console.log(tf.tensor([1, 2]), tf.add(tf.ones([5000]), 1))`
-  const { out } = runChild(code, { VK_ICD_FILENAMES: driver })
+  const { out } = runChild(code, softwareCard)
   assert.equal(out, 'tensor([1, 2], shape [2], float32) '
     + 'tensor(on the graphics card, shape [5000], float32; await t.data() reads it)')
 })
