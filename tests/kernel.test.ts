@@ -66,11 +66,10 @@ async function fails(code: string) {
   return { ename, evalue, trace: traceback.join('\n') }
 }
 
-/** A cell's error when it is interrupted after `ms`. */
-async function interrupted(code: string, ms = 300) {
-  const k = await open()
-  setTimeout(() => k.interrupt(), ms)
-  return fails(code)
+/** The error of a cell that is interrupted, as by an impatient learner, until it ends. */
+async function interrupted(code: string, interrupt = (k: Kernel): unknown => k.interrupt()) {
+  const k = await open(), timer = setInterval(() => interrupt(k), 400)
+  try { return await fails(code) } finally { clearInterval(timer) }
 }
 
 /** Whether a process has ended; one that nobody asked for its result counts. */
@@ -264,9 +263,8 @@ it('interrupt inside tf.tidy leaves tfjs outside of it', async () => {
 })
 
 it('SIGINT interrupts like the message', async () => {
-  const k = await open()
-  setTimeout(() => k.child.kill('SIGINT'), 200)
-  assert.equal((await fails('await new Promise(() => {})')).ename, 'Interrupted')
+  const sigint = (k: Kernel) => k.child.kill('SIGINT')
+  assert.equal((await interrupted('await new Promise(() => {})', sigint)).ename, 'Interrupted')
 })
 
 it('ten thousand printed lines arrive, in order, in few messages', async () => {

@@ -42,8 +42,13 @@ function frame({ functionName: name, location }, files) {
 }
 
 function interrupt() {
+  waiting ??= setInterval(terminate, workerData.patience)
+}
+
+/** The main thread has time to answer: code that awaits ends by itself. */
+function calm() {
   clearInterval(waiting)
-  waiting = setInterval(terminate, workerData.patience)
+  waiting = undefined
 }
 
 const input = new net.Socket({ fd: workerData.fd })
@@ -53,5 +58,4 @@ readline.createInterface({ input }).on('line', line => {
   port.postMessage(message)
 })
 input.on('close', () => process.kill(process.pid, 'SIGKILL'))
-// The main thread has time to answer: code that awaits ends by itself.
-port.on('message', () => clearInterval(waiting))
+port.on('message', calm)

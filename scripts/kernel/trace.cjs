@@ -49,8 +49,10 @@ function createTrace(root) {
     return !file.startsWith(__dirname) && !file.startsWith('node:')
   }
 
-  Error.prepareStackTrace = (error, sites) =>
-    [String(error), ...sites.filter(isTheirs).map(site => `    at ${frame(site)}`)].join('\n')
+  Error.prepareStackTrace = (error, sites) => {
+    const frames = sites.filter(isTheirs).map(site => `    at ${frame(site)}`)
+    return [String(error), ...frames.filter((f, i) => f !== frames[i - 1])].join('\n')
+  }
 
   /**
    * `error` as if thrown where a debugger found the frames.
