@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (a6f0c732832e)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (3ae73de6675e)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -77,7 +77,7 @@ export function png(pixels: Uint8Array, w: number, channels: number): Buffer {
 
 // %% ../nbs/00b_plots.ipynb 1225cab1
 /** Numbers with their shape, as a typed array has them, or a tensor. */
-export type Shaped = { shape: number[], data?: ArrayLike<number>, dataSync?(): ArrayLike<number> }
+export type Shaped = { shape: number[], data: ArrayLike<number> } | { shape: number[], dataSync(): ArrayLike<number> }
 
 /** A picture `[h, w]` or `[h, w, 1 | 3 | 4]`: nested lists, shaped numbers, or a tensor. */
 export type Img = ArrayLike<unknown> | Shaped
