@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (c00cd2f1397d)
+// Do not edit: made by "npm run export" from ../nbs/00c_wasm.ipynb (92234e82d68c)
 // The backend that always works: its threads, and the kernels it lacks. To be skipped at first.
 
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
@@ -111,18 +111,21 @@ function first(name: string, inputs: Inputs, attrs: object): tf.Tensor {
   return tf.engine().makeTensorFromTensorInfo(info as tf.TensorInfo)
 }
 
-// %% ../nbs/00c_wasm.ipynb e32430b4
+// %% ../nbs/00c_wasm.ipynb 5a0aece9
 /** Starts the wasm backend with SIMD, threads and our kernels; gives the number of threads. */
 export async function startWasm(threads = Math.min(8, availableParallelism())): Promise<number> {
   const { BackendWasm, setThreadsCount } = await import('@tensorflow/tfjs-backend-wasm')
-  const program = bind(await load(threads))
-  setThreadsCount(threads)
-  tf.removeBackend('wasm')
-  tf.registerBackend('wasm', () => new BackendWasm(program as never), 2)
+  if (!tf.findBackend('wasm')) {
+    const program = bind(await load(threads))
+    setThreadsCount(threads)
+    tf.removeBackend('wasm')
+    tf.registerBackend('wasm', () => new BackendWasm(program as never), 2)
+  }
   useKernels()
   await tf.setBackend('wasm')
-  for (const worker of program.PThread.unusedWorkers.splice(0)) void worker.terminate()
-  return program.tfjs.getThreadsCount()
+  const { PThread, tfjs } = backend().wasm as unknown as Program
+  for (const worker of PThread.unusedWorkers.splice(0)) void worker.terminate()
+  return tfjs.getThreadsCount()
 }
 
 // %% ../nbs/00c_wasm.ipynb 84881d04
