@@ -27,13 +27,15 @@ function table(rows: Row[]): string {
   return cells.map(line => line.map((cell, i) => cell.padEnd(width[i])).join('  ').trimEnd()).join('\n')
 }
 
+const bench = (name: string): { run(python: string): Promise<Row[]> } => require(`./bench/${name}`)
+
 async function main(wanted: string[]): Promise<void> {
-  const names = readdirSync(join(__dirname, 'bench')).map(file => basename(file, '.ts')).filter(name => name !== 'row')
+  const names = readdirSync(join(__dirname, 'bench')).map(file => basename(file, '.ts')).filter(name => 'run' in bench(name))
   const unknown = wanted.find(name => !names.includes(name))
   if (unknown) throw new Error(`bench: no bench is called "${unknown}"; there are ${names.join(', ')}`)
   preparePeers()
   const rows: Row[] = []
-  for (const name of wanted.length ? wanted : names) rows.push(...await require(`./bench/${name}`).run(python))
+  for (const name of wanted.length ? wanted : names) rows.push(...await bench(name).run(python))
   console.log(table(rows))
 }
 
