@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (67a99f0e7b5a)
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (e673c67484a0)
 // Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first.
 
 import * as tf from '@tensorflow/tfjs-core'
@@ -88,20 +88,27 @@ async function findAdapter(isAsked: boolean): Promise<Adapter> {
 }
 
 // %% ../nbs/00d_engine.ipynb 6264bcf2
-const limits = ['maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupsPerDimension',
+const _limits = ['maxComputeWorkgroupStorageSize', 'maxComputeWorkgroupsPerDimension',
   'maxStorageBufferBindingSize', 'maxBufferSize', 'maxComputeWorkgroupSizeX',
   'maxComputeInvocationsPerWorkgroup']
 
-async function startWebgpu(isAsked: boolean): Promise<Started> {
+/** The graphics card as a WebGPU device with all it can do; one in software only if `isAsked`. */
+export async function graphicsCard(isAsked = false) {
   const adapter = await findAdapter(isAsked), { info, features } = adapter
   const device = await adapter.requestDevice({
     requiredFeatures: ['timestamp-query'].filter(name => features.has(name)),
-    requiredLimits: Object.fromEntries(limits.map(name => [name, adapter.limits[name]]))
+    requiredLimits: Object.fromEntries(_limits.map(name => [name, adapter.limits[name]]))
   })
+  return { device, info, name: info.description || info.vendor }
+}
+
+// %% ../nbs/00d_engine.ipynb 5c1e7d0a
+async function startWebgpu(isAsked: boolean): Promise<Started> {
+  const { device, info, name } = await graphicsCard(isAsked)
   const { WebGPUBackend } = require('@tensorflow/tfjs-backend-webgpu')
   tf.removeBackend('webgpu')
   tf.registerBackend('webgpu', () => new WebGPUBackend(device, info), 3)
-  return { version: tf.version_core, device: info.description || info.vendor, threads: 1 }
+  return { version: tf.version_core, device: name, threads: 1 }
 }
 
 // %% ../nbs/00d_engine.ipynb 50fb687c
