@@ -34,8 +34,10 @@ interface Session {
   kill(): void
 }
 
-/** The compiler for the notebooks of the repository at `root`. */
-export function openCompiler(root: string): Compiler { return createCompiler(root) }
+/** The compiler for the notebooks of the repository at `root`; it keeps the types of `modules`. */
+export function openCompiler(root: string, modules: string[] = []): Compiler {
+  return createCompiler(root, modules)
+}
 
 type Choice = Pick<RunOptions, 'known' | 'flags'>
 

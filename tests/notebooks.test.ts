@@ -1,3 +1,4 @@
+import * as fs from 'fs'
 import * as path from 'path'
 import { cleanNotebook } from '../scripts/clean'
 import { codeCells, Output, readNotebook, writeNotebook } from '../scripts/notebook'
@@ -10,7 +11,7 @@ import { asked } from '../scripts/test'
 
 const { startKernel } = require('../scripts/kernel/client.cjs')
 
-const project = openProject(path.join(__dirname, '..')), { root, nbs } = project
+const project = openProject(path.join(__dirname, '..')), { root, nbs, lib } = project
 const { words, flags, save } = asked()
 const names = notebookNames(project, words), cwd = path.join(root, nbs)
 const options = { root, cwd, known: project.flags, flags }
@@ -19,7 +20,9 @@ const options = { root, cwd, known: project.flags, flags }
 let started: Promise<Report>[] | undefined
 function reports() {
   if (started) return started
-  const compiler = openCompiler(root)
+  const library = path.join(root, lib)
+  const modules = fs.readdirSync(library).filter(o => o.endsWith('.ts')).sort()
+  const compiler = openCompiler(root, modules.map(o => path.join(library, o)))
   const read = (name: string) => readNotebook(path.join(root, name), name)
   started = inParallel(names, 2, async name => runNotebook(compiler, read(name), name, options))
   for (const o of started) o.catch(() => {}) // each has a test that awaits it

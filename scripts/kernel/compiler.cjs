@@ -43,9 +43,12 @@ function callee(source, at) {
   return -1
 }
 
-/** @param {string} root */
-function createCompiler(root) {
-  const tslab = createConverter(root)
+/**
+ * @param {string} root the repository
+ * @param {string[]} [kept] files whose types notebooks share that are compiled by turns
+ */
+function createCompiler(root, kept = []) {
+  const tslab = createConverter(root, kept)
 
   /**
    * @param {string} before declarations of earlier cells

@@ -45,20 +45,48 @@ function getPreEmitDiagnosticsOfFiles(...args) {
 }
 
 /**
- * tslab's converter with `root` as the place of modules and types, and `poll` to look for
- * changed files.
- * @param {string} root
+ * The files with code that `file` imports, and theirs.
+ * @param {Internal} program @param {Internal} file @param {Set<string>} found
  */
-function createConverter(root) {
+function dependencies(program, file, found = new Set()) {
+  if (!file || file.isDeclarationFile || found.has(file.fileName)) return found
+  found.add(file.fileName)
+  file.resolvedModules?.forEach((/** @type {Internal} */ { resolvedModule: m }) => {
+    if (m) dependencies(program, program.getSourceFile(m.resolvedFileName), found)
+  })
+  return found
+}
+
+/**
+ * TypeScript's builder works out anew for each cell what depends on what in a thousand files, to
+ * know what to emit; tslab asks it only what a cell depends on.
+ * @param {Internal[]} args
+ */
+function createBuilder(...args) {
+  const { createAbstractBuilder, bindSourceFile } = /** @type {Internal} */ (ts)
+  const builder = createAbstractBuilder(...args), program = builder.getProgram()
+  for (const file of program.getSourceFiles()) bindSourceFile(file, program.getCompilerOptions())
+  const getAllDependencies = (/** @type {Internal} */ file) => [...dependencies(program, file)]
+  return Object.assign(builder, { getAllDependencies })
+}
+
+/**
+ * tslab's converter with `root` as the place of modules and types, and `poll` to look for
+ * changed files. What `kept` files need stays in memory, whoever asks.
+ * @param {string} root @param {string[]} kept
+ */
+function createConverter(root, kept) {
   const watch = createWatch(root)
   Object.assign(/** @type {Internal} */ (ts.sys), watch, { getCurrentDirectory: () => root })
 
   /** @param {Internal[]} args */
   function createWatchCompilerHost(...args) {
-    const [files, options, sys, ...rest] = args
+    const [files, options, sys, , ...rest] = args
     onlyProgramTimer(sys)
     const better = { ...options, baseUrl: root, types: ['node'], inlineSourceMap: true }
-    return /** @type {Internal} */ (ts).createWatchCompilerHost(files, better, sys, ...rest)
+    const roots = [...files, ...kept]
+    const create = /** @type {Internal} */ (ts).createWatchCompilerHost
+    return create(roots, better, sys, createBuilder, ...rest)
   }
   const ours = { createWatchCompilerHost, transpileModule, getPreEmitDiagnosticsOfFiles }
   const loaded = /** @type {NodeJS.Module} */ (require.cache[packages.compiler])
