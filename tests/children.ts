@@ -17,8 +17,8 @@ export interface Ended { out: string, err: string, status: number | null }
 
 /** Run `code` as an async function's body in its own process, with variables and flags of Node. */
 export function runChild(code: string, env: NodeJS.ProcessEnv = {}, flags: string[] = []): Ended {
-  const program = `import { tf, useBackend } from 'miniai/engine'; void (async () => {${code}\n})()`
-  const args = [...flags, require.resolve('ts-node/dist/bin-transpile'), '-e', program]
+  const program = `const { tf, useBackend } = require('miniai/engine'); void (async () => {${code}\n})()`
+  const args = [...flags, '-r', './scripts/load.cjs', '-e', program]
   const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 60_000,
     env: { ...process.env, ...env } } as const
   const { stdout, stderr, status } = spawnSync(process.execPath, args, options)

@@ -12,8 +12,7 @@ const root = join(__dirname, '..')
 
 function start(backend: string, ...words: string[]): Promise<Run> {
   const env = { ...process.env, ...backend === 'webgpu' ? softwareCard : {} }
-  const args = ['-r', 'ts-node/register/transpile-only', join(__dirname, 'ops.ts'), backend,
-    ...words]
+  const args = ['-r', './scripts/load.cjs', join(__dirname, 'ops.ts'), backend, ...words]
   const child = spawn(process.execPath, args, { cwd: root, env })
   let out = '', err = ''
   child.stdout.on('data', data => out += data)

@@ -90,7 +90,7 @@ async function serve(backend: string) {
 
 /** A process of its own with that backend; each call of the result is a step. */
 async function server(backend: string) {
-  const args = ['-r', 'ts-node/register/transpile-only', __filename, backend]
+  const args = ['-r', './scripts/load.cjs', __filename, backend]
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
   const answer = async () => {
