@@ -103,7 +103,7 @@ it('randn(shape) is finite where a uniform number is almost 1', () => {
 
 it('randn: of a million numbers 68.27 % lie within 1 and 95.45 % within 2', () => {
   seed(1)
-  const zs = randn([1000000]).dataSync()
+  const zs = randn([1000000]).dataSync() as Float32Array
   for (const [most, share] of [[1, 0.6827], [2, 0.9545], [3, 0.9973]]) {
     const n = zs.reduce((s, z) => s + Number(Math.abs(z) < most), 0)
     assert.ok(Math.abs(n / 1e6 - share) < 0.002, `${n} within ${most}`)
