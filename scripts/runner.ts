@@ -18,7 +18,7 @@ export interface RunOptions {
   limit?: number
 }
 
-/** What came of a notebook: `failures` are ready to print, `skipped` says why cells were left out. */
+/** What came of a notebook: `failures` are ready to print, `skipped` says why cells are left out. */
 export interface Report {
   failures: string[]
   skipped: string[]
