@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/05_matmul.ipynb (db8cda60339a)
-// One formula, written nine times: from three loops to a processor's own instructions and a graphics card, each version checked against the first and timed.
+// Do not edit: made by "npm run export" from ../nbs/05_matmul.ipynb (5d6839084d94)
+// One formula, written ten times: from three loops to a processor's own instructions and a graphics card, each version checked against the first and timed.
 
 import { inspect } from 'util'
 import { tf } from './engine'
