@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (e673c67484a0)
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (2c93656c5519)
 // Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first.
 
 import * as tf from '@tensorflow/tfjs-core'
@@ -22,11 +22,16 @@ function quietly<T>(f: () => T): T {
   const c = require('koffi').load(null)
   const [dup, dup2] = [c.func('int dup(int)'), c.func('int dup2(int, int)')]
   const stderr = dup(2), nowhere = openSync('/dev/null', 'w')
-  dup2(nowhere, 2)
-  try { return f() } finally {
+  const restore = () => {
     dup2(stderr, 2)
     closeSync(stderr)
     closeSync(nowhere)
+  }
+  dup2(nowhere, 2)
+  let o: unknown
+  try { return (o = f()) as T } finally {
+    const later = (o as Partial<Promise<T>> | undefined)?.then
+    later ? later.call(o, restore, restore) : restore()
   }
 }
 
