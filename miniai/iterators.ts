@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/02_iterators.ipynb (c348cc7a0005)
+// Do not edit: made by "npm run export" from ../nbs/02_iterators.ipynb (fddcae092a94)
 // One thing after the other: `chunks` with `yield`, `islice`, `iter`, and a `Matrix` of our own.
 
 import { inspect, isDeepStrictEqual } from 'util'
@@ -18,14 +18,14 @@ export function* chunks<S extends Sliceable<S>>(xs: S, n: number): Generator<S> 
 export function iter<T>(xs: Iterable<T>): IterableIterator<T>
 export function iter<T>(f: () => T, sentinel: unknown): IterableIterator<T>
 export function iter<T>(xs: Iterable<T> | (() => T), sentinel?: unknown): IterableIterator<T> {
-  if (typeof xs === 'function') return until(xs, sentinel)
+  if (typeof xs === 'function') return _until(xs, sentinel)
   if (typeof xs?.[Symbol.iterator] !== 'function') {
     throw new Error(`iter: expected something iterable or a function, got ${inspect(xs)}`)
   }
   return xs[Symbol.iterator]() as IterableIterator<T>
 }
 
-export function* until<T>(f: () => T, sentinel: unknown): Generator<T> {
+function* _until<T>(f: () => T, sentinel: unknown): Generator<T> {
   for (let o = f(); !isDeepStrictEqual(o, sentinel); o = f()) yield o
 }
 

@@ -6,7 +6,7 @@ const { enableCompileCache } = require('module')
 const path = require('path')
 
 const cache = path.join(__dirname, '..', '.cache', 'js')
-const { version } = require('typescript/package.json')
+const { version } = installed()
 
 enableCompileCache?.(path.join(cache, 'v8'))
 require.extensions['.ts'] = (module, file) => {
@@ -19,6 +19,13 @@ const loadJs = require.extensions['.js']
 require.extensions['.js'] = (module, file) => {
   process.setSourceMapsEnabled(false)
   try { loadJs(module, file) } finally { process.setSourceMapsEnabled(true) }
+}
+
+function installed() {
+  try { return require('typescript/package.json') } catch {
+    console.error('The packages are not installed yet: run "npm run setup" first.')
+    process.exit(1)
+  }
 }
 
 function compiled(file) {

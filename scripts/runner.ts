@@ -119,7 +119,7 @@ function notRun(cells: CodeCell[], { number }: CodeCell) {
 /** A failed cell as text: notebook, cell, source line, message, and a remark. */
 export function failure(name: string, cell: CodeCell, error: CellError, remark = ''): string {
   const { line, traceback } = error
-  const at = line ? `, line ${line}: ${cell.source.split('\n')[line - 1].trim()}` : ''
+  const at = line ? `, line ${line}: ${(cell.source.split('\n')[line - 1] ?? '').trim()}` : ''
   const details = traceback.flatMap(o => o.split('\n')).map(o => `\n    ${o}`).join('')
   return `${name}, cell [${cell.number}]${at}${details}${remark && `\n(${remark})`}`
 }

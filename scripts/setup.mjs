@@ -3,7 +3,7 @@
 // .cache/setup.json, so a run that was interrupted anywhere is simply run again.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -66,6 +66,7 @@ async function pip(what, ...args) {
 
 /** Without a GPU only the wheel's library is used, so its Python dependencies stay out. */
 async function tensorflow() {
+  if (windows) throw new Missing('on Windows TensorFlow is not built (use WSL for it), and the course computes on WebAssembly')
   if (succeeds('nvidia-smi', ['-L'])) return pip('TensorFlow with CUDA', '-r', 'scripts/requirements/cuda.txt')
   return pip('TensorFlow', '--no-deps', '-r', 'scripts/requirements/cpu.txt')
 }
@@ -151,12 +152,13 @@ const failure = tail => tail.trimEnd().split('\n').reverse().find(line => /error
 
 const alive = pid => { try { process.kill(pid, 0); return true } catch (error) { return error.code === 'EPERM' } }
 
-/** Whether `pid` is a process of this folder's set-up (process numbers are used again after a while). */
+/** Whether `pid` is surely a process of this folder's set-up: numbers are used again after a while. */
 function ours(pid) {
-  if (!pid || !alive(pid)) return false
-  if (process.platform !== 'linux') return true
   try { return readlinkSync(`/proc/${pid}/cwd`) === root } catch { return false }
 }
+
+const holds = pid => process.platform === 'linux' ? ours(pid) : Boolean(pid) && alive(pid)
+const fresh = path => { try { return Date.now() - statSync(at(path)).mtimeMs < 2000 } catch { return false } }
 
 function holder() {
   try { return JSON.parse(read(lockPath)) } catch { return {} }
@@ -167,7 +169,8 @@ async function lock() {
   for (let told = false; ; await new Promise(resolve => setTimeout(resolve, 300))) {
     try { return writeFileSync(at(lockPath), JSON.stringify({ pid: process.pid }), { flag: 'wx' }) } catch { /* somebody's lock */ }
     const { pid, child: left } = holder()
-    if (pid !== process.pid && ours(pid)) {
+    if (pid === undefined && fresh(lockPath)) continue // it is being written
+    if (pid !== process.pid && holds(pid)) {
       if (!told) console.log(`Another set-up of this folder is running (process ${pid}); waiting for it.`)
       told = true
       continue

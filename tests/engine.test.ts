@@ -74,14 +74,11 @@ it('useBackend("tensorflow") prints nothing of its own and mends what new Nodes 
   assert.equal(err, '')
 })
 
-it('importing miniai/engine loads no native library and costs less than a second', () => {
+it('importing miniai/engine loads no native library', () => {
   const { out } = runChild(`const files = Object.keys(require('module')._cache)
     const heavy = files.filter(name => /\\.node$|tfjs-node-gpu|koffi|webgpu/.test(name))
     console.log(typeof tf.add, files.filter(name => /engine.ts$/.test(name)).length, heavy)`)
   assert.equal(out, 'function 1 []')
-  const start = performance.now()
-  runChild('tf.version_core')
-  assert.ok(performance.now() - start < 10_000)
 })
 
 it('useBackend is idempotent, gives one object for one backend, and tensors go along to another',

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert'
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -23,9 +23,13 @@ esac`,
 while [ $# -gt 0 ]; do if [ "$1" = -o ]; then head -c 1000 "${addon}" > "$2"; sleep 0.03; cp "${addon}" "$2"; fi; shift; done`
 }
 
+const made: string[] = []
+after(() => made.forEach(root => rmSync(root, { recursive: true, force: true, maxRetries: 5 })))
+
 /** A folder with the set-up, what it reads, and the named stand-ins as the only programs on the PATH. */
 function scratch(...names: (keyof typeof stubs)[]) {
   const root = mkdtempSync(join(tmpdir(), 'miniai-setup-')), bin = join(root, 'bin')
+  made.push(root)
   mkdirSync(bin)
   mkdirSync(join(root, 'scripts'))
   cpSync(join(repo, 'scripts/setup.mjs'), join(root, 'scripts/setup.mjs'))
@@ -52,7 +56,6 @@ unix('setup lists each step, and a second run does nothing', () => {
   assert.equal(spec.display_name, 'miniai (TypeScript)')
   assert.ok(!JSON.stringify(spec).includes(root), 'the kernelspec names no folder of this machine')
   assert.equal(run().stdout, 'Everything is installed.\n')
-  rmSync(root, { recursive: true })
 })
 
 unix('setup repeats a step whose result was deleted or whose pins changed', () => {
@@ -65,7 +68,6 @@ unix('setup repeats a step whose result was deleted or whose pins changed', () =
   assert.match(again, /\[3\/6\] JupyterLab: done/)
   assert.match(again, /\[6\/6\] TensorFlow binding for Node: done/)
   assert.doesNotMatch(again, /\[2\/6\]|\[5\/6\]/)
-  rmSync(root, { recursive: true })
 })
 
 unix('setup without Python goes on, and says what is missing in one sentence', () => {
@@ -74,7 +76,6 @@ unix('setup without Python goes on, and says what is missing in one sentence', (
   assert.equal(status, 0)
   assert.match(stdout, /^Note: Python 3\.10 or newer was not found: .* computes on WebAssembly\.$/m)
   assert.equal(stdout.match(/Note:/g)?.length, 1)
-  rmSync(root, { recursive: true })
 })
 
 unix('setup without a C++ compiler goes on, and says what is missing in one sentence', () => {
@@ -83,7 +84,6 @@ unix('setup without a C++ compiler goes on, and says what is missing in one sent
   assert.equal(status, 0)
   assert.match(stdout, /^Note: no C\+\+ compiler was found \(.*\): .*$/m)
   assert.equal(stdout.match(/Note:/g)?.length, 1)
-  rmSync(root, { recursive: true })
 })
 
 unix('setup with a failing npm stops with its sentence and exit 1', () => {
@@ -92,7 +92,6 @@ unix('setup with a failing npm stops with its sentence and exit 1', () => {
   const { status, stderr } = run()
   assert.equal(status, 1)
   assert.match(stderr, /^Set-up stopped: npm error code ENOTFOUND\. The whole output is in .*log\.$/m)
-  rmSync(root, { recursive: true })
 })
 
 /** Every file that a finished name stands for is whole. */
@@ -110,19 +109,18 @@ unix('setup killed at 50 random moments leaves nothing half-written, and the nex
   const start = Date.now()
   run()
   const whole = Date.now() - start
-  for (let i = 0; i < 50; i++) {
-    for (const part of readdirSync(root).filter(name => /^(node_modules|\.venv|\.cache)$/.test(name) && Math.random() < 0.4)) {
+  for (let kills = 0; kills < 50;) {
+    for (const part of ['node_modules', '.venv', '.cache'].filter(() => Math.random() < 0.4)) {
       rmSync(join(root, part), { recursive: true, force: true, maxRetries: 5 })
     }
     const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'ignore' })
-    await new Promise(resolve => setTimeout(resolve, Math.random() * whole))
-    child.kill('SIGKILL')
-    await new Promise(resolve => child.exitCode === null && child.signalCode === null ? child.on('exit', resolve) : resolve(0))
+    const ended = new Promise<NodeJS.Signals | null>(resolve => child.on('exit', (_, signal) => resolve(signal)))
+    setTimeout(() => child.kill('SIGKILL'), Math.random() * whole)
+    if (await ended === 'SIGKILL') kills++
     assertWhole(root)
   }
   const last = run()
   assert.equal(last.status, 0, last.stdout + last.stderr)
   assertWhole(root)
   assert.equal(run().stdout, 'Everything is installed.\n')
-  rmSync(root, { recursive: true })
 })
