@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (e039a0db0177)
+// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (3c9b281ed114)
 // A file for weights: a line that says what is in it, and then the numbers. Written whole or not at all, and read with suspicion.
 
 import { createHash } from 'crypto'
@@ -78,12 +78,12 @@ const readers: Record<string, Reader> = {
   BOOL: { size: 1, dtype: 'bool', read: b => new Uint8Array(b) },
 }
 
-// %% ../nbs/07c_safetensors.ipynb 39f2ca59
+// %% ../nbs/07c_safetensors.ipynb 15209dab
 const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0
 
 /** What is wrong with an entry whose bytes should begin at `at` in `size` bytes of numbers. */
 function fault(entry: Partial<Entry> | null, at: number, size: number): string | undefined {
-  const { dtype = '', shape, data_offsets: [from, to] = [-1, -1] } = entry ?? {}
+  const { dtype = '', shape, data_offsets = [-1, -1] } = entry ?? {}, [from, to] = data_offsets
   if (!Object.hasOwn(readers, dtype)) return `is of an unknown type, "${dtype}"`
   if (!Array.isArray(shape) || !shape.every(isCount)) return 'has no shape'
   const bytes = shape.reduce((a, b) => a * b, 1) * readers[dtype].size
