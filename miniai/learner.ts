@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (e972e0290fff)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (1ff8e933298c)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -77,8 +77,8 @@ export class TrainCB extends Callback {
   }
 }
 
-// %% ../nbs/08_learner.ipynb 982491b1
-type Step = (xb: tf.Tensor, yb: tf.Tensor, lr: tf.Tensor) => tf.Tensor[]
+// %% ../nbs/08_learner.ipynb cd80fdbb
+type Step = ((xb: tf.Tensor, yb: tf.Tensor, lr: tf.Tensor) => tf.Tensor[]) & { dispose?(): void }
 const compiled = <F>(f: F): F => f
 
 // %% ../nbs/08_learner.ipynb 89bfc4d6
@@ -92,7 +92,7 @@ export type LearnerOptions = {
   cbs?: Callback[]
 }
 
-// %% ../nbs/08_learner.ipynb 6a293c49
+// %% ../nbs/08_learner.ipynb 7d5f5954
 /** A model, its data, and the loop that trains it; callbacks are told what happens. */
 export class Learner implements Learning {
   lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
@@ -131,15 +131,19 @@ export class Learner implements Learning {
     Object.assign(this, { epochs, epoch: 0, iter: 0, lr, place: undefined })
     this.opt?.dispose()
     this.opt = new opt(this.model.params(), { lr, wd })
+    let steps: Step[] = []
     try {
       await this.during('Fit', CancelFitException, async () => {
-        const steps = [this.trainStep, this.validStep].map(o => this.maybeCompiled(o))
+        steps = [this.trainStep, this.validStep].map(o => this.maybeCompiled(o))
         for (; this.epoch < epochs; this.epoch++) {
           await this.oneEpoch(true, steps[0])
           if (valid) await this.oneEpoch(false, steps[1])
         }
       })
-    } finally { this.lr = old }
+    } finally {
+      this.lr = old
+      for (const o of steps) o.dispose?.()
+    }
     return this
   }
 

@@ -10,6 +10,8 @@ import { randn, seed } from 'miniai/random'
 import { saveModel } from 'miniai/safetensors'
 import { accuracy, Adam, Dataset, getDls, Linear, Relu, Sequential } from 'miniai/training'
 
+const { startKernel } = require('../scripts/kernel/client.cjs')
+
 before(async () => { await useBackend() })
 
 const folder = mkdtempSync(join(tmpdir(), 'miniai-learner-'))
@@ -180,4 +182,28 @@ it('a fit killed with -9 again and again ends with the numbers of one that was l
   assert.ok(kills >= 3, `only ${kills} kills`)
   assert.equal(last.out, whole.out)
   assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
+})
+
+it('interrupting a fit in a notebook leaves a Learner that goes on', async function () {
+  this.timeout(120000)
+  const root = join(__dirname, '..')
+  const kernel = await startKernel({ kernel: join(root, 'scripts/kernel.cjs'), cwd: join(root, 'nbs') })
+  const run = async (code: string) => (await kernel.execute(code)).reply
+  try {
+    assert.equal((await run(`import { tf, useBackend } from 'miniai/engine'
+import { Learner, MetricsCB, ProgressCB } from 'miniai/learner'
+import { randn } from 'miniai/random'
+import { accuracy, Dataset, getDls, Linear } from 'miniai/training'
+await useBackend('cpu')
+const x = randn([400, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt())
+const metrics = new MetricsCB(accuracy), bar = new ProgressCB()
+const learn = new Learner(new Linear(4, 2), getDls(ds, ds, { bs: 8 }), { cbs: [metrics, bar] })
+await learn.fit(1)
+const count = tf.memory().numTensors`)).status, 'ok')
+    setTimeout(() => kernel.interrupt(), 3000)
+    assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
+    const after = await run(`await learn.fit(2)
+if (metrics.lines.length !== 4 || tf.memory().numTensors !== count) throw new Error(metrics.lines.length + ' lines, ' + (tf.memory().numTensors - count) + ' tensors')`)
+    assert.equal(after.status, 'ok', after.evalue)
+  } finally { await kernel.close() }
 })
