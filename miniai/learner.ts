@@ -1,9 +1,10 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (1ff8e933298c)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (122d7a21c7e0)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
 import { join } from 'path'
 import { tf } from './engine'
+import { jit } from './jit'
 import { Progress, plot } from './plots'
 import { RandState, getState, setState } from './random'
 import { assignAll, loadTensors, saveModel, saveTensors } from './safetensors'
@@ -16,10 +17,12 @@ type Inside = 'afterPredict' | 'afterLoss' | 'afterBackward' | 'afterStep'
 type Cleanup = 'cleanupFit' | 'cleanupEpoch' | 'cleanupBatch'
 const insides: Inside[] = ['afterPredict', 'afterLoss', 'afterBackward', 'afterStep']
 
-// %% ../nbs/08_learner.ipynb d59577f2
+// %% ../nbs/08_learner.ipynb 0ac453db
 /** Listens to a Learner; methods named after moments are called in the order of `order`. */
 export class Callback {
   order = 0
+  /** Whether steps must be the same to the last digit in each run; they are not compiled then. */
+  isExact = false
   /** What a checkpoint should keep of this callback, as JSON can hold it. */
   getState(): unknown { return undefined }
   setState(state: unknown): void {}
@@ -77,9 +80,9 @@ export class TrainCB extends Callback {
   }
 }
 
-// %% ../nbs/08_learner.ipynb cd80fdbb
+// %% ../nbs/08_learner.ipynb 9611ae66
 type Step = ((xb: tf.Tensor, yb: tf.Tensor, lr: tf.Tensor) => tf.Tensor[]) & { dispose?(): void }
-const compiled = <F>(f: F): F => f
+const compiled = (f: Step): Step => jit(f)
 
 // %% ../nbs/08_learner.ipynb 89bfc4d6
 /** How a Learner is set up, all of it optional. */
@@ -92,7 +95,7 @@ export type LearnerOptions = {
   cbs?: Callback[]
 }
 
-// %% ../nbs/08_learner.ipynb 7d5f5954
+// %% ../nbs/08_learner.ipynb 0a412186
 /** A model, its data, and the loop that trains it; callbacks are told what happens. */
 export class Learner implements Learning {
   lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
@@ -210,7 +213,8 @@ export class Learner implements Learning {
   private maybeCompiled(step: Step): Step {
     const isWatched = this.active.some(o => insides.some(name => (o as Listener)[name]))
     const isHooked = [...this.model.modules()].some(m => m.hooks.length)
-    return isWatched || isHooked ? step : compiled(step)
+    const isExact = this.active.some(o => o.isExact)
+    return isWatched || isHooked || isExact ? step : compiled(step)
   }
 
   private async during(what: 'Fit' | 'Epoch' | 'Batch', Cancel: new () => Error, f: () => Promise<void>) {
@@ -424,10 +428,11 @@ const toJson = (o: unknown) => JSON.stringify(o, (_, v) =>
 const fromJson = (text: string) => JSON.parse(text, (_, v) =>
   v && typeof v === 'object' && 'number' in v ? Number(v.number) : v)
 
-// %% ../nbs/08_learner.ipynb c01eab70
+// %% ../nbs/08_learner.ipynb 42c24575
 /** Stores the fit in `path` every few seconds and goes on from there if the file exists; `model` is a path for the trained weights alone. */
 export class CheckpointCB extends Callback {
   order = 100
+  isExact = true
   private kept?: Kept
   private last = 0
   private seconds: number
