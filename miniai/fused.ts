@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (104ce22e881a)
+// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (8918e1fb2d44)
 // The gradient of a group norm by hand: the same numbers from a third of the trips through memory.
 
 import { tf } from './engine'
@@ -25,17 +25,19 @@ function normGrads(dy: tf.Tensor, { x, scale, mean, r }: Saved, groups: number):
   return [tf.add(dx, perChannel(rest)), tf.sum(sx, 0), tf.sum(s, 0)]
 }
 
-// %% ../nbs/07b_fused.ipynb 92bfb0ef
-/** Group norm of x [n, h, w, c] over `groups` of channels; scale and shift [c]. Wu and He (2018). */
-export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, groups = 8, eps = 1e-5): tf.Tensor {
+// %% ../nbs/07b_fused.ipynb 435d1318
+/** Group norm of x [n, h, w, c] with scale and shift [c]. Wu and He (2018). */
+export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, groups = 8): tf.Tensor {
   const c = x.shape[3] ?? 0
-  if (x.rank !== 4 || c % groups) throw new RangeError(`groupNorm: wanted [n, h, w, c] with c a multiple of ${groups}, got [${x.shape}]`)
+  const wanted = `groupNorm: wanted [n, h, w, c] with c a multiple of ${groups}`
+  if (x.rank !== 4 || c % groups) throw new RangeError(`${wanted}, got [${x.shape}]`)
   const k = x.size / x.shape[0] / groups
   return tf.customGrad((...args) => {
     const [x, scale, shift] = args as tf.Tensor[], save = args[3] as tf.GradSaveFunc
     const mean = groupMean(overPicture(x), groups, k)
     const squares = groupMean(overPicture(tf.square(x)), groups, k)
-    const r = tf.rsqrt(tf.add(tf.relu(tf.sub(squares, tf.square(mean))), eps)), a = tf.mul(r, scale)
+    const variance = tf.relu(tf.sub(squares, tf.square(mean)))
+    const r = tf.rsqrt(tf.add(variance, 1e-5)), a = tf.mul(r, scale)
     save([x, scale, mean, r])
     const value = tf.add(tf.mul(x, perChannel(a)), perChannel(tf.sub(shift, tf.mul(mean, a))))
     return { value, gradFunc: (dy: tf.Tensor, [x, scale, mean, r]: tf.Tensor[]) =>

@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (adf2dcfbe858)
-// Record what a training step does, write it down as a graph, and let a compiler turn the graph into machine code.
+// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (0b213b1e062a)
+// Record what a training step does, and let a compiler turn the record into machine code.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'fs'
 import { tmpdir } from 'os'
@@ -53,7 +53,7 @@ const reads = 'jit: the function reads a value (dataSync, data, print) while it 
 const frozen = 'jit: the function draws random numbers, which would be the same at each call; '
   + 'draw them with JitRandom or hand them in'
 
-// %% ../nbs/07a_jit.ipynb 7981fa01
+// %% ../nbs/07a_jit.ipynb a3a1b9d2
 /** What one run of a function did: its nodes, and the inputs to be fed. */
 export class Tape {
   static isRunning = false
@@ -90,9 +90,10 @@ export class Tape {
     if (!isUniform) return tensor(this.dtype(t), t.shape, all)
     const shape = tensor(binding.TF_INT32, [t.shape.length], Int32Array.from(t.shape))
     const inputs = [shape, tensor(this.dtype(t), [], all.subarray(0, 1))]
-    return this.node('Fill', inputs, [this.type('T', this.dtype(t)), this.type('index_type', binding.TF_INT32)])
+    const types = [this.type('T', this.dtype(t)), this.type('index_type', binding.TF_INT32)]
+    return this.node('Fill', inputs, types)
   }
-  /** The argument as the function gets it: with an identity of its own, whoever else holds the data. */
+  /** The argument as the function gets it: with an identity of its own. */
   argument(t: tf.Tensor, argument: number): tf.Tensor {
     const own = this.backend.executeSingleOutput('Identity', [this.type('T', this.dtype(t))], [t])
     this.feed(own, { argument })
@@ -115,9 +116,13 @@ export class Tape {
     outputs.forEach((t, i) => this.names.set(t.dataId, i ? `${name}:${i}` : name))
   }
   /** The variables whose values `f` replaced. */
-  changed = () => [...this.before].filter(([v, id]) => !v.isDisposed && v.dataId !== id).map(([v]) => v)
+  changed(): tf.Variable[] {
+    return [...this.before].filter(([v, id]) => !v.isDisposed && v.dataId !== id).map(([v]) => v)
+  }
   /** A node for a result: a graph cannot hand out what was just handed in. */
-  result = (t: tf.TensorInfo) => this.node('Identity', [this.nameOf(t)], [this.type('T', this.dtype(t))])
+  result(t: tf.TensorInfo): string {
+    return this.node('Identity', [this.nameOf(t)], [this.type('T', this.dtype(t))])
+  }
 
   private hooks(): Partial<Native> {
     const { move, readSync } = this.backend
@@ -161,35 +166,41 @@ export class Tape {
   }
 }
 
-// %% ../nbs/07a_jit.ipynb 37c482f7
-const colours: Record<string, string> = { Placeholder: '#4c78a8', Const: '#999', Identity: '#54a24b' }
+// %% ../nbs/07a_jit.ipynb dcd1bb20
+const colours: Record<string, string> =
+  { Placeholder: '#4c78a8', Const: '#999', Identity: '#54a24b' }
 
 function drawNode(op: string, x: number, y: number): string {
-  return `<rect x="${x - 48}" y="${y - 12}" width="96" height="24" rx="6" fill="${colours[op] ?? '#e58606'}"/>`
+  const box = `x="${x - 48}" y="${y - 12}" width="96" height="24" rx="6"`
+  return `<rect ${box} fill="${colours[op] ?? '#e58606'}"/>`
     + `<text x="${x}" y="${y + 4}" fill="#fff">${op.slice(0, 16)}</text>`
 }
 
-// %% ../nbs/07a_jit.ipynb 0ba0a291
+// %% ../nbs/07a_jit.ipynb a70e5380
 /** A drawing of a small graph as SVG, inputs on top. */
 export function drawGraph(nodes: Node[]): string {
-  const rows: Node[][] = [], row = new Map<string, number>(), place = new Map<string, [number, number]>()
+  const rows: Node[][] = [], row = new Map<string, number>()
+  const place = new Map<string, [number, number]>()
   for (const n of nodes) {
     const y = Math.max(-1, ...n.inputs.map(i => row.get(i.split(':')[0])!)) + 1
     row.set(n.name, y)
     rows[y] = [...rows[y] ?? [], n]
   }
   const width = 104 * Math.max(...rows.map(r => r.length))
-  rows.forEach((r, y) => r.forEach((n, i) => place.set(n.name, [width * (i + 0.5) / r.length, 44 * y + 20])))
+  rows.forEach((r, y) => r.forEach((n, i) =>
+    place.set(n.name, [width * (i + 0.5) / r.length, 44 * y + 20])))
   const lines = nodes.flatMap(n => n.inputs.map(i => {
     const [[x1, y1], [x2, y2]] = [place.get(i.split(':')[0])!, place.get(n.name)!]
     return `<path d="M${x1} ${y1 + 12}L${x2} ${y2 - 12}" stroke="#888"/>`
   }))
   const boxes = nodes.map(n => drawNode(n.op, ...place.get(n.name)!))
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${44 * rows.length}" `
-    + `font-family="sans-serif" font-size="11" text-anchor="middle">${lines.join('')}${boxes.join('')}</svg>`
+  const size = `width="${width}" height="${44 * rows.length}"`
+  const font = 'font-family="sans-serif" font-size="11" text-anchor="middle"'
+  const inner = [...lines, ...boxes].join('')
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>${inner}</svg>`
 }
 
-// %% ../nbs/07a_jit.ipynb b5ba92d0
+// %% ../nbs/07a_jit.ipynb 7d40d24b
 function varint(n: number | bigint): number[] {
   const out: number[] = []
   let rest = BigInt.asUintN(64, BigInt(n))
@@ -197,19 +208,22 @@ function varint(n: number | bigint): number[] {
   return [...out, Number(rest)]
 }
 const whole = (field: number, n: number) => Buffer.from([...varint(field * 8), ...varint(n)])
-const bytes = (field: number, data: Uint8Array | string) =>
-  Buffer.concat([Buffer.from([...varint(field * 8 + 2), ...varint(Buffer.byteLength(data))]), Buffer.from(data as string)])
+function bytes(field: number, data: Uint8Array | string): Buffer {
+  const head = Buffer.from([...varint(field * 8 + 2), ...varint(Buffer.byteLength(data))])
+  return Buffer.concat([head, Buffer.from(data as string)])
+}
 const message = (field: number, ...fields: Uint8Array[]) => bytes(field, Buffer.concat(fields))
 const real = (field: number, x: number) =>
   Buffer.concat([Buffer.from(varint(field * 8 + 5)), Buffer.from(Float32Array.of(x).buffer)])
 
-// %% ../nbs/07a_jit.ipynb 19cce136
+// %% ../nbs/07a_jit.ipynb 57ee9d0d
 const shapeBytes = (shape: number[]) => Buffer.concat(shape.map(n => message(2, whole(1, n))))
 interface Constant { dtype: number, shape: number[], values: tf.TypedArray }
 
 function setting(types: Binding, attr: Attr): Buffer {
   const v = attr.value
-  const each = (f: (x: never) => Buffer) => Array.isArray(v) ? message(1, ...(v as never[]).map(f)) : f(v as never)
+  const each = (f: (x: never) => Buffer) =>
+    Array.isArray(v) ? message(1, ...(v as never[]).map(f)) : f(v as never)
   switch (attr.type) {
     case types.TF_ATTR_STRING: return bytes(2, v as string)
     case types.TF_ATTR_INT: return each(x => whole(3, x))
@@ -223,13 +237,15 @@ function setting(types: Binding, attr: Attr): Buffer {
   return message(TENSOR, whole(1, dtype), message(2, shapeBytes(shape)), bytes(4, content))
 }
 
-// %% ../nbs/07a_jit.ipynb 3b757752
+// %% ../nbs/07a_jit.ipynb 556403c1
 /** The nodes as TensorFlow's saved_model.pb; those that `isXla` says are for XLA to compile. */
-export function savedModel(nodes: Node[], isXla: (node: Node) => boolean, types = native().binding): Buffer {
+export function savedModel(nodes: Node[], isXla: (node: Node) => boolean): Buffer {
+  const types = native().binding
   const mark = message(5, bytes(1, '_XlaCompile'), message(2, whole(5, 1)))
-  const list = nodes.map(n => message(1, bytes(1, n.name), bytes(2, n.op), ...n.inputs.map(i => bytes(3, i)),
-    ...Object.values(n.attrs).map(a => message(5, bytes(1, a.name), message(2, setting(types, a)))),
-    ...isXla(n) ? [mark] : []))
+  const settings = (n: Node) => Object.values(n.attrs).map(a =>
+    message(5, bytes(1, a.name), message(2, setting(types, a))))
+  const list = nodes.map(n => message(1, bytes(1, n.name), bytes(2, n.op),
+    ...n.inputs.map(i => bytes(3, i)), ...settings(n), ...isXla(n) ? [mark] : []))
   const graph = message(2, ...list, message(4, whole(1, 1087)))
   return Buffer.concat([whole(1, 1), message(2, message(1, bytes(4, 'serve')), graph)])
 }
@@ -250,33 +266,37 @@ function replace(v: tf.Variable, made: Handle): void {
   Object.assign(held, { id: made.id, values: null })
 }
 
-// %% ../nbs/07a_jit.ipynb 00dd18c3
-const gone = (shape: number[]) => `jit: the function uses a tensor of shape [${shape}] that has been disposed; `
-  + 'keep it, or make it an argument'
+// %% ../nbs/07a_jit.ipynb d86b7a68
+const gone = (shape: number[]) => `jit: the function uses a tensor of shape [${shape}] that has `
+  + 'been disposed; keep it, or make it an argument'
 
 function idOf({ from, shape }: Feed, args: tf.Tensor[]): number {
   const { tensorMap, binding } = native()
   const id = 'argument' in from ? args[from.argument].dataId
     : 'variable' in from ? from.variable.dataId : from.captured
-  if (!tensorMap.has(id)) throw new Error(gone(shape))
+  const isGone = 'variable' in from ? from.variable.isDisposed
+    : 'captured' in from && !tensorMap.has(id)
+  if (isGone) throw new Error(gone(shape))
   const held = tensorMap.get(id)
   if (held.values !== null) held.id = binding.createTensor(held.shape, held.dtype, held.values)
   held.values = null
   return held.id
 }
 
-// %% ../nbs/07a_jit.ipynb 43b558b6
+// %% ../nbs/07a_jit.ipynb 6fa5b9fd
 /** A recorded function that TensorFlow has loaded. */
 export class Graph {
   private session: number
   private names: string
   private outs: string
-  constructor(private tape: Tape, private changed: tf.Variable[], results: string[], isXla: (node: Node) => boolean) {
+  constructor(private tape: Tape, private changed: tf.Variable[], results: string[],
+    isXla: (node: Node) => boolean) {
     this.session = load(tape, isXla)
     this.names = tape.feeds.map(f => f.name).join()
     this.outs = results.join()
   }
   run(args: tf.Tensor[]): tf.Tensor[] {
+    if (!this.outs) return []
     const backend = native(), ids = this.tape.feeds.map(f => idOf(f, args))
     const made = backend.binding.runSavedModel(this.session, ids, this.names, this.outs)
     this.changed.forEach((v, i) => replace(v, made[i]))
@@ -285,9 +305,10 @@ export class Graph {
   dispose = () => native().binding.deleteSavedModel(this.session)
 }
 
-// %% ../nbs/07a_jit.ipynb 658f4a42
+// %% ../nbs/07a_jit.ipynb 2834a22b
 const different = /^(Stateless|ResizeBilinear)/, slow = /^(Depthwise)?Conv2d|^Conv2D/
-const forXla = ({ op }: Node) => !different.test(op) && (native().isUsingGpuDevice || !slow.test(op))
+const forXla = ({ op }: Node) =>
+  !different.test(op) && (native().isUsingGpuDevice || !slow.test(op))
 
 // %% ../nbs/07a_jit.ipynb 3eb1497e
 /** A tensor, or lists and objects of them. */
@@ -311,54 +332,68 @@ function build(form: Form, tensors: tf.Tensor[]): unknown {
   return Object.fromEntries(form.fields.map(([name, f]) => [name, build(f, tensors)]))
 }
 
-// %% ../nbs/07a_jit.ipynb d3a4e0bb
+// %% ../nbs/07a_jit.ipynb f65d99d5
 const shown = (_: string, x: unknown) => x instanceof tf.Variable ? `variable ${x.id}`
   : typeof x === 'function' ? x.toString() : x === undefined ? 'undefined' : x
 function keyOf(form: Form, tensors: tf.Tensor[]): string {
   const types = tensors.map(t => `${t.dtype}[${t.shape}]`).join()
-  return Array.isArray(form) && form.every(f => typeof f === 'number') ? types : types + JSON.stringify(form, shown)
+  const isFlat = Array.isArray(form) && form.every(f => typeof f === 'number')
+  return isFlat ? types : types + JSON.stringify(form, shown)
 }
 
-// %% ../nbs/07a_jit.ipynb 9631ead4
-const changes = 'jit: a tensor that the function makes anew differs from one call to the next, like a random number or '
-  + 'a count; hand it in, keep it in a tf.Variable, or draw it with JitRandom'
-const wanders = 'jit: the function did something else at each of its first calls; it must do the same at every call'
-const same = (a: unknown, b: unknown) => inspect(a, { depth: 9, maxArrayLength: Infinity }) === inspect(b, { depth: 9, maxArrayLength: Infinity })
-const plan = (t: Tape) => t.nodes.map(n => [n.op, n.inputs, n.op === 'Const' ? 0 : n.attrs])
+// %% ../nbs/07a_jit.ipynb cf174017
+const changes = 'jit: a tensor that the function makes anew differs from one call to the next, '
+  + 'like a random number or a count; hand it in, keep it in a tf.Variable, or draw it with '
+  + 'JitRandom'
+const others = 'jit: the function uses another outside tensor at each call; make it an argument'
+const wanders = 'jit: the function did something else at each of its first calls; '
+  + 'it must do the same at every call'
+const text = (x: unknown) => inspect(x, { depth: 9, maxArrayLength: Infinity })
+const held = (t: Tape) => t.feeds.map(({ from }) => 'captured' in from ? from.captured : undefined)
+const ids = (t: Tape) => t.feeds.map(({ from }) => 'variable' in from ? from.variable.id : 0)
+const plan = (t: Tape) =>
+  text([ids(t), t.nodes.map(n => [n.op, n.inputs, n.op === 'Const' ? 0 : n.attrs])])
+
+function constants(t: Tape): Buffer[] {
+  const all = t.nodes.filter(n => n.op === 'Const').map(n => n.attrs.value.value as Constant)
+  return all.map(({ values }) => Buffer.from(values.buffer, values.byteOffset, values.byteLength))
+}
 
 function isRepeat(a: Tape, b: Tape): boolean {
-  if (!same(plan(a), plan(b))) return false
-  const constants = (t: Tape) => t.nodes.filter(n => n.op === 'Const').map(n => n.attrs.value.value as Constant)
-  const theirs = constants(b)
-  const bits = ({ values }: Constant) => Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-  if (constants(a).every((c, i) => bits(c).equals(bits(theirs[i])))) return true
+  if (plan(a) !== plan(b)) return false
+  const captured = held(b), theirs = constants(b)
+  if (!held(a).every((id, i) => id === captured[i])) throw new Error(others)
+  if (constants(a).every((c, i) => c.equals(theirs[i]))) return true
   throw new Error(changes)
 }
 
-// %% ../nbs/07a_jit.ipynb 93755822
-/** `xla`: compile at once (true), never (false), or when it pays; `keep`: how many recordings stay. */
+// %% ../nbs/07a_jit.ipynb fbf3bfcd
+/** `xla`: at once (true), never (false), or when it pays; `keep`: how many recordings stay. */
 export interface JitOptions { xla?: boolean, keep?: number }
 export const msPerNode = 4
 
-// %% ../nbs/07a_jit.ipynb 15f0bf63
+// %% ../nbs/07a_jit.ipynb 32bafc91
 function sync<T>(result: T, tape?: Tape): T {
   if (result instanceof Promise) {
     result.catch(() => {})
-    throw tape?.error ?? new Error('jit: the function is async; wait before or after it, not inside')
+    throw tape?.error
+      ?? new Error('jit: the function is async; wait before or after it, not inside')
   }
   if (tape?.error) throw tape.error
   return result
 }
 
 function tensorsOnly(form: Form): Form {
-  const parts = Array.isArray(form) ? form : isObject(form) && 'fields' in form ? form.fields.map(f => f[1]) : []
+  const parts = Array.isArray(form) ? form
+    : isObject(form) && 'fields' in form ? form.fields.map(f => f[1]) : []
   parts.forEach(tensorsOnly)
   const plain = isObject(form) && 'value' in form ? form.value : undefined
   if (plain === undefined || plain === null || plain instanceof tf.Variable) return form
-  throw new Error(`jit: the function returns ${inspect(plain)}, which would be the same at each call; return tensors`)
+  throw new Error(`jit: the function returns ${inspect(plain)}, `
+    + 'which would be the same at each call; return tensors')
 }
 
-// %% ../nbs/07a_jit.ipynb 711fa8d0
+// %% ../nbs/07a_jit.ipynb b3278570
 class Trace {
   stage: 'recording' | 'graph' | 'xla' = 'recording'
   calls = 0
@@ -367,7 +402,8 @@ class Trace {
   private spent = 0
   private load?: (isXla: boolean) => Graph
   private form: Form = 0
-  constructor(private f: (...args: never[]) => unknown, private argForm: Form, private xla?: boolean) {}
+  constructor(private f: (...args: never[]) => unknown, private argForm: Form,
+    private xla?: boolean) {}
 
   private record(args: tf.Tensor[]): unknown {
     const tape = new Tape()
@@ -378,7 +414,7 @@ class Trace {
     })
     const outs: tf.Tensor[] = [], changed = tape.changed()
     this.form = tensorsOnly(flatten(result, outs))
-    const results = [...changed, ...outs].map(tape.result)
+    const results = [...changed, ...outs].map(t => tape.result(t))
     this.settle(tape, isXla => new Graph(tape, changed, results, isXla ? forXla : () => false))
     return result
   }
@@ -403,7 +439,8 @@ class Trace {
       return this.graph!.run(args)
     } catch (error) {
       if ((error as Error).message.startsWith('jit: ')) throw error
-      console.warn(`jit: XLA cannot compile ${this.f.name || 'the function'}, it goes on as a graph: ${(error as Error).message}`)
+      const name = this.f.name || 'the function', why = (error as Error).message
+      console.warn(`jit: XLA cannot compile ${name}, it goes on as a graph: ${why}`)
       this.xla = false
       this.start(false)
       return this.timed(args)
@@ -451,9 +488,9 @@ class Traces {
     ...[...this.all].map(([key, t]) => `${key.slice(0, 60)}: ${t.stage}`)].join('\n  ')
 }
 
-// %% ../nbs/07a_jit.ipynb 99502dc0
-/** `f` compiled: a function of tensors (or lists and objects of them) that may read and assign variables. */
-export function jit<A extends unknown[], R>(f: (...args: A) => R, options: JitOptions = {}): Jitted<A, R> {
+// %% ../nbs/07a_jit.ipynb 3951c4d0
+/** `f` compiled: of tensors, or lists and objects of them; it may read and assign variables. */
+export function jit<A extends unknown[], R>(f: (...args: A) => R, options: JitOptions = {}) {
   const traces = new Traces(f, options)
   const call = (...args: A): R => {
     if (isPlain()) return tf.tidy(() => sync(f(...args)) as tf.TensorContainer) as R
@@ -462,36 +499,41 @@ export function jit<A extends unknown[], R>(f: (...args: A) => R, options: JitOp
     if (lost) throw new Error(`jit: an argument of shape [${lost.shape}] has been disposed`)
     return traces.find(keyOf(form, tensors), form).run(tensors) as R
   }
-  return Object.assign(call, { dispose: () => traces.dispose(), [inspect.custom]: () => String(traces) })
+  const face = { dispose: () => traces.dispose(), [inspect.custom]: () => String(traces) }
+  return Object.assign(call, face) as Jitted<A, R>
 }
 
-// %% ../nbs/07a_jit.ipynb d9d58f3e
+// %% ../nbs/07a_jit.ipynb 2033372d
 function stateless(op: string, shape: number[], seed: tf.Tensor): tf.Tensor {
-  const backend = native(), { binding } = backend, type = (name: string, value: number) =>
-    ({ name, type: binding.TF_ATTR_TYPE, value })
-  const attrs = [type('dtype', binding.TF_FLOAT), type('T', binding.TF_INT32), type('Tseed', binding.TF_INT32)]
+  const backend = native(), { TF_ATTR_TYPE, TF_FLOAT, TF_INT32 } = backend.binding
+  const types = [['dtype', TF_FLOAT], ['T', TF_INT32], ['Tseed', TF_INT32]] as const
+  const attrs = types.map(([name, value]) => ({ name, type: TF_ATTR_TYPE, value }))
   return backend.executeSingleOutput(op, attrs, [tf.tensor1d(shape, 'int32'), seed])
 }
-const seedOf = ([a, b]: ArrayLike<number> & Iterable<number>) => (a + 1) * 65537 + b
+const seedOf = ([a, b]: Iterable<number>) => (a + 1) * 65537 + b
 
-// %% ../nbs/07a_jit.ipynb 704b74b8
-/** Random numbers that `jit` can record. `state`, a variable [seed, draws], goes into a checkpoint. */
+// %% ../nbs/07a_jit.ipynb c2295b99
+/** Random numbers that `jit` can record; `state`, [seed, draws], goes into a checkpoint. */
 export class JitRandom {
   state: tf.Variable
   constructor(seed: number) { this.state = tf.variable(tf.tensor1d([seed, 0], 'int32'), false) }
-  private next<T>(draw: (seed: tf.Tensor) => T): T {
-    const o = draw(this.state), [a, b] = isNative() ? [] : this.state.dataSync()
-    this.state.assign(isNative() ? tf.add(this.state, tf.tensor1d([0, 1], 'int32')) : tf.tensor1d([a, b + 1], 'int32'))
-    return o
+  private next(op: string, otherwise: (seed: number) => tf.Tensor, shape: number[]): tf.Tensor {
+    return tf.tidy(() => {
+      const o = isNative() ? stateless(op, shape, this.state)
+        : otherwise(seedOf(this.state.dataSync()))
+      this.state.assign(isNative() ? tf.add(this.state, tf.tensor1d([0, 1], 'int32'))
+        : tf.tensor1d([...this.state.dataSync()].map((n, i) => n + i), 'int32'))
+      return o
+    })
   }
   /** Numbers of mean 0 and deviation 1. */
   normal(shape: number[]): tf.Tensor {
-    return tf.tidy(() => this.next(seed => isNative() ? stateless('StatelessRandomNormal', shape, seed)
-      : tf.randomNormal(shape, 0, 1, 'float32', seedOf(seed.dataSync()))))
+    const otherwise = (seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed)
+    return this.next('StatelessRandomNormal', otherwise, shape)
   }
   /** Numbers from 0 up to 1. */
   uniform(shape: number[]): tf.Tensor {
-    return tf.tidy(() => this.next(seed => isNative() ? stateless('StatelessRandomUniform', shape, seed)
-      : tf.randomUniform(shape, 0, 1, 'float32', seedOf(seed.dataSync()))))
+    const otherwise = (seed: number) => tf.randomUniform(shape, 0, 1, 'float32', seed)
+    return this.next('StatelessRandomUniform', otherwise, shape)
   }
 }

@@ -1,5 +1,5 @@
-// Training steps compiled by `jit`, beside the same model in eager PyTorch on as many threads: the small U-Net of unetStep.ts with
-// the group norm of miniai/fused, and an MLP 784-50-10.
+// Training steps compiled by `jit`, beside the same model in eager PyTorch on as many threads: the
+// small U-Net of unetStep.ts with the group norm of miniai/fused, and an MLP 784-50-10.
 import { availableParallelism } from 'node:os'
 import { tf, useBackend } from 'miniai/engine'
 import { groupNorm } from 'miniai/fused'
@@ -16,7 +16,8 @@ torch.set_num_threads(${availableParallelism()})
 class Block(nn.Module):
   def __init__(self, ni, nf, nt):
     super().__init__()
-    self.norm1, self.conv1, self.time = nn.GroupNorm(8, ni), nn.Conv2d(ni, nf, 3, padding=1), nn.Linear(nt, nf)
+    self.norm1, self.conv1 = nn.GroupNorm(8, ni), nn.Conv2d(ni, nf, 3, padding=1)
+    self.time = nn.Linear(nt, nf)
     self.norm2, self.conv2 = nn.GroupNorm(8, nf), nn.Conv2d(nf, nf, 3, padding=1)
     self.skip = nn.Identity() if ni == nf else nn.Conv2d(ni, nf, 1)
   def forward(self, x, t):
@@ -51,10 +52,12 @@ def stepper(model, loss, optimizer):
 net = UNet()
 assert sum(p.numel() for p in net.parameters()) == 605057
 x, noise, t = torch.randn(128, 1, 28, 28), torch.randn(128, 1, 28, 28), torch.rand(128) * 1000
-unet_step = stepper(net, lambda m: F.mse_loss(m(x, t), noise), torch.optim.Adam(net.parameters(), 1e-3))
+adam = torch.optim.Adam(net.parameters(), 1e-3)
+unet_step = stepper(net, lambda m: F.mse_loss(m(x, t), noise), adam)
 mlp = nn.Sequential(nn.Linear(784, 50), nn.ReLU(), nn.Linear(50, 10))
 a, b = torch.rand(50, 784), torch.arange(50) % 10
-mlp_step = stepper(mlp, lambda m: F.cross_entropy(m(a), b), torch.optim.SGD(mlp.parameters(), 0.1, momentum=0.9))
+sgd = torch.optim.SGD(mlp.parameters(), 0.1, momentum=0.9)
+mlp_step = stepper(mlp, lambda m: F.cross_entropy(m(a), b), sgd)
 `
 
 function unetStep() {
@@ -68,12 +71,15 @@ function unetStep() {
 }
 
 function mlpStep() {
-  const ws = [[784, 50], [50], [50, 10], [10]].map((s, i) => tf.variable(s[1] ? tf.randomNormal(s, 0, s[0] ** -0.5, 'float32', i + 1) : tf.zeros(s)))
+  const start = (s: number[], i: number) =>
+    s[1] ? tf.randomNormal(s, 0, s[0] ** -0.5, 'float32', i + 1) : tf.zeros(s)
+  const ws = [[784, 50], [50], [50, 10], [10]].map((s, i) => tf.variable(start(s, i)))
   const optimizer = tf.train.momentum(0.1, 0.9), x = tf.randomUniform([50, 784], 0, 1, 'float32', 5)
   const y = tf.oneHot(tf.tensor1d([...Array(50).keys()].map(i => i % 10), 'int32'), 10)
   const step = (x: tf.Tensor, y: tf.Tensor) => optimizer.minimize(() => {
     const h = tf.relu(tf.add(tf.matMul(x, ws[0]), ws[1]))
-    return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(tf.add(tf.matMul(h, ws[2]), ws[3])), y), 1))) as tf.Scalar
+    const logits = tf.logSoftmax(tf.add(tf.matMul(h, ws[2]), ws[3]))
+    return tf.neg(tf.mean(tf.sum(tf.mul(logits, y), 1))) as tf.Scalar
   }, true, ws)!
   return { step, args: [x, y] as const }
 }
@@ -92,8 +98,10 @@ export async function run(python: string): Promise<Row[]> {
     finish(unetJit(...u.args))
     finish(mlpJit(...m.args))
   }
-  const a = await alternate(() => seconds(() => finish(unetJit(...u.args))), () => peer.time('unet_step()'), 9)
-  const b = await alternate(() => seconds(() => finish(mlpJit(...m.args)), 501), () => peer.time('mlp_step()', 501), 9)
+  const a = await alternate(() => seconds(() => finish(unetJit(...u.args))),
+    () => peer.time('unet_step()'), 9)
+  const b = await alternate(() => seconds(() => finish(mlpJit(...m.args)), 501),
+    () => peer.time('mlp_step()', 501), 9)
   peer.close()
   return [row('U-Net step, batch 128: jit / PyTorch eager', a.ours, a.peer, 0.9),
     row('MLP step, batch 50: jit / PyTorch eager', b.ours, b.peer, 0.5)]
