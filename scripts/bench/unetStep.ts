@@ -9,7 +9,8 @@ import { tf, useBackend } from 'miniai/engine'
 import { row, type Row } from './row'
 
 type Layer = (x: tf.Tensor) => tf.Tensor
-const root = join(__dirname, '../..'), params: tf.Variable[] = []
+const root = join(__dirname, '../..')
+export const params: tf.Variable[] = []
 
 function param(t: tf.Tensor): tf.Variable {
   params.push(tf.variable(t))
@@ -28,14 +29,19 @@ function conv(ni: number, nf: number, ks = 3): Layer {
   return x => tf.add(tf.conv2d(x as tf.Tensor4D, w, 1, 'same'), b)
 }
 
-function groupNorm(nf: number, groups = 8): Layer {
-  const scale = param(tf.ones([nf])), shift = param(tf.zeros([nf]))
-  return x => {
+/** Group norm in steps; the bench of `jit` puts `groupNorm` of miniai/fused in its place. */
+export const parts = {
+  norm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, groups: number): tf.Tensor {
     const [n, h, w, c] = x.shape, y = tf.reshape(x, [n, h * w, groups, c / groups])
     const { mean, variance } = tf.moments(y, [1, 3], true)
     const z = tf.mul(tf.sub(y, mean), tf.rsqrt(tf.add(variance, 1e-5)))
     return tf.add(tf.mul(tf.reshape(z, [n, h, w, c]), scale), shift)
   }
+}
+
+function groupNorm(nf: number, groups = 8): Layer {
+  const scale = param(tf.ones([nf])), shift = param(tf.zeros([nf]))
+  return x => parts.norm(x, scale, shift, groups)
 }
 const silu: Layer = x => tf.mul(x, tf.sigmoid(x))
 
@@ -50,7 +56,7 @@ function block(ni: number, nf: number, nt: number) {
 }
 
 /** A U-Net of 605,057 parameters: `(x [n, 28, 28, 1], t [n])` → noise. */
-function unet([c1, c2, c3] = [32, 64, 128], nt = 32, sines = 96) {
+export function unet([c1, c2, c3] = [32, 64, 128], nt = 32, sines = 96) {
   const time = [linear(sines, nt), linear(nt, nt)], first = conv(1, c1)
   const down = [block(c1, c1, nt), block(c1, c2, nt), block(c2, c3, nt)]
   const up = [block(2 * c3, c2, nt), block(2 * c2, c1, nt), block(2 * c1, c1, nt)]

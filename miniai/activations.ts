@@ -1,0 +1,215 @@
+// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (2f28d627de06)
+// Most networks that do not learn could; their numbers have run off to zero or to infinity on the way. How to look inside, and three ways to put it right: at the beginning, from the data, and all the time.
+
+import { tf } from './engine'
+import { Callback, Learner } from './learner'
+import { plot } from './plots'
+import { randn } from './random'
+import { Linear, Module } from './training'
+
+// %% ../nbs/09_activations.ipynb 42f5d924
+/** Kaiming He's start: each Linear's weights from N(0, 2 / ((1 + leak²) ni)), its bias 0. */
+export function initWeights<M extends Module>(model: M, { leak = 0, gain = Math.sqrt(2 / (1 + leak ** 2)) } = {}): M {
+  for (const o of model.modules()) {
+    if (!(o instanceof Linear)) continue
+    tf.tidy(() => {
+      o.weight.assign(tf.mul(randn([o.ni, o.nf]), gain / Math.sqrt(o.ni)) as tf.Variable)
+      o.bias?.assign(tf.zerosLike(o.bias) as tf.Variable)
+    })
+  }
+  return model
+}
+
+// %% ../nbs/09_activations.ipynb dc42e34c
+/** What a hook gets to see. */
+export type Look = (out: tf.Tensor, layer: Module, hook: Hook) => void
+
+/** Calls `f` with each output of a layer until it is removed. */
+export class Hook {
+  private call: (out: tf.Tensor, layer: Module) => void
+  constructor(public layer: Module, f: Look) {
+    this.call = (out, layer) => f(out, layer, this)
+    layer.hooks.push(this.call)
+  }
+  remove(): void { this.layer.hooks = this.layer.hooks.filter(o => o !== this.call) }
+}
+
+// %% ../nbs/09_activations.ipynb 3bb421e8
+const bins = 40, reach = 10
+
+/** How many of `xs` fall into each of the bins between −reach and reach. */
+function histogram(xs: ArrayLike<number>): number[] {
+  const counts = new Array<number>(bins).fill(0)
+  for (let i = 0; i < xs.length; i++) {
+    const k = Math.floor((xs[i] + reach) / (2 * reach) * bins)
+    if (k === k) counts[Math.min(bins - 1, Math.max(0, k))]++
+  }
+  return counts
+}
+
+// %% ../nbs/09_activations.ipynb 8b2f15f1
+/** What came out of a layer, batch by batch. */
+export type Stats = { name: string, means: number[], stds: number[], dead: number[], hists: number[][] }
+
+/** Hooks the layers that `which` picks while a model trains, and keeps their outputs' statistics. */
+export class ActivationStats extends Callback {
+  stats: Stats[] = []
+  private hooks: Hook[] = []
+  constructor(public which: (layer: Module) => boolean = o => o instanceof Linear) { super() }
+  beforeFit({ model }: Learner): void {
+    const layers = [...model.modules()].filter(this.which)
+    this.stats = layers.map((o, i) => ({ name: `${i} ${o.constructor.name}`, means: [], stds: [], dead: [], hists: [] }))
+    this.hooks = layers.map((o, i) => new Hook(o, (out, layer) => { if (layer.training) this.look(out, this.stats[i]) }))
+  }
+  private look(out: tf.Tensor, to: Stats): void {
+    const xs = out.dataSync(), n = xs.length
+    let sum = 0, squares = 0, dead = 0
+    for (let i = 0; i < n; i++) {
+      sum += xs[i]
+      squares += xs[i] * xs[i]
+      if (Math.abs(xs[i]) < 1e-3) dead++
+    }
+    to.means.push(sum / n)
+    to.stds.push(Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2)))
+    to.dead.push(dead / n)
+    to.hists.push(histogram(xs))
+  }
+  cleanupFit(): void { for (const o of this.hooks) o.remove() }
+
+  private curves(what: 'means' | 'stds' | 'dead', title: string): void {
+    plot(this.stats.map(o => ({ y: o[what], name: o.name })), { title, height: 240 })
+  }
+  /** Mean and deviation of each layer's output by batch. */
+  plotStats(): void {
+    this.curves('means', 'means')
+    this.curves('stds', 'deviations')
+  }
+  /** The share of outputs near zero by batch. */
+  deadChart(): void { this.curves('dead', 'outputs near zero') }
+  /** Histograms side by side, a column a batch, brighter for more: log(1 + count). */
+  colorDim(i = 0): void {
+    const { name, hists } = this.stats[i], z = Array.from({ length: bins }, (_, k) => hists.map(o => Math.log1p(o[k])))
+    plot([{ type: 'heatmap', z }], { title: `outputs of ${name}, −${reach} to ${reach}`, height: 220 })
+  }
+}
+
+// %% ../nbs/09_activations.ipynb 0cd28d33
+/** max(x, 0) + leak · min(x, 0) − sub */
+export class GeneralRelu extends Module {
+  leak: number
+  sub: number
+  constructor({ leak = 0.1, sub = 0.4 } = {}) {
+    super()
+    this.leak = leak
+    this.sub = sub
+  }
+  forward(x: tf.Tensor): tf.Tensor {
+    const o = this.leak ? tf.leakyRelu(x, this.leak) : tf.relu(x)
+    return this.sub ? tf.sub(o, this.sub) : o
+  }
+}
+
+// %% ../nbs/09_activations.ipynb 84843041
+/** Mean and deviation of what `layer` puts out for a batch. */
+function outOf(model: Module, layer: Module, xb: tf.Tensor): [mean: number, sd: number] {
+  let found: [number, number] = [NaN, NaN]
+  const hook = new Hook(layer, out => {
+    const { mean, variance } = tf.moments(out)
+    found = [mean.dataSync()[0], Math.sqrt(variance.dataSync()[0])]
+  })
+  tf.tidy(() => void model.call(xb))
+  hook.remove()
+  return found
+}
+
+// %% ../nbs/09_activations.ipynb a4cc260a
+/** Corrects each Linear but the last until its activation has mean 0 and deviation 1 for the batch. */
+export function lsuvInit(model: Module, xb: tf.Tensor, { eps = 1e-3, tries = 20 } = {}): void {
+  const layers = [...model.modules()], linears = layers.filter((o): o is Linear => o instanceof Linear)
+  for (const o of linears.slice(0, -1)) {
+    const seen = layers[layers.indexOf(o) + 1] // its activation
+    for (let i = 0; i < tries; i++) {
+      const [mean, sd] = outOf(model, seen, xb)
+      if (Math.abs(mean) < eps && Math.abs(sd - 1) < eps) break
+      tf.tidy(() => {
+        o.bias?.assign(tf.sub(o.bias, mean) as tf.Variable)
+        o.weight.assign(tf.div(o.weight, sd) as tf.Variable)
+      })
+    }
+  }
+}
+
+// %% ../nbs/09_activations.ipynb d7a72ea8
+function normalise(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, eps: number): tf.Tensor {
+  return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, eps)))
+}
+
+// %% ../nbs/09_activations.ipynb 29c26ad9
+/** (x − mean) / √(var + eps) · weight + bias over the last axis, of size nf (Ba et al., 2016). */
+export class LayerNorm extends Module {
+  weight: tf.Variable
+  bias: tf.Variable
+  constructor(public nf: number, public eps = 1e-5) {
+    super()
+    this.weight = tf.tidy(() => tf.variable(tf.ones([nf])))
+    this.bias = tf.tidy(() => tf.variable(tf.zeros([nf])))
+  }
+  forward(x: tf.Tensor): tf.Tensor {
+    const { mean, variance } = tf.moments(x, -1, true)
+    return tf.add(tf.mul(normalise(x, mean, variance, this.eps), this.weight), this.bias)
+  }
+}
+
+// %% ../nbs/09_activations.ipynb 9603f3b0
+/** (x − mean) / √(var + eps) · weight + bias over all axes but the last; running means in use (Ioffe and Szegedy, 2015). */
+export class BatchNorm extends Module {
+  weight: tf.Variable
+  bias: tf.Variable
+  running_mean: tf.Variable
+  running_var: tf.Variable
+  mom: number
+  eps: number
+  constructor(public nf: number, { mom = 0.1, eps = 1e-5 } = {}) {
+    super()
+    const make = (value: number, isLearned: boolean) => tf.tidy(() => tf.variable(tf.fill([nf], value), isLearned))
+    this.weight = make(1, true)
+    this.bias = make(0, true)
+    this.running_mean = make(0, false)
+    this.running_var = make(1, false)
+    this.mom = mom
+    this.eps = eps
+  }
+  private moments(x: tf.Tensor): { mean: tf.Tensor, variance: tf.Tensor } {
+    if (!this.training) return { mean: this.running_mean, variance: this.running_var }
+    const { mean, variance } = tf.moments(x, x.shape.slice(0, -1).map((_, i) => i)), n = x.size / this.nf
+    const move = (v: tf.Variable, to: tf.Tensor) =>
+      v.assign(tf.add(tf.mul(v, 1 - this.mom), tf.mul(to, this.mom)) as tf.Variable)
+    move(this.running_mean, mean)
+    move(this.running_var, tf.mul(variance, n / Math.max(1, n - 1)))
+    return { mean, variance }
+  }
+  forward(x: tf.Tensor): tf.Tensor {
+    const { mean, variance } = this.moments(x)
+    return tf.add(tf.mul(normalise(x, mean, variance, this.eps), this.weight), this.bias)
+  }
+}
+
+// %% ../nbs/09_activations.ipynb ec91661d
+/** Over groups of features of x [n, …, nf] and all places in between, for each item (Wu and He, 2018). */
+export class GroupNorm extends Module {
+  weight: tf.Variable
+  bias: tf.Variable
+  constructor(public groups: number, public nf: number, public eps = 1e-5) {
+    super()
+    if (nf % groups) throw new RangeError(`GroupNorm: ${nf} features make no ${groups} groups`)
+    this.weight = tf.tidy(() => tf.variable(tf.ones([nf])))
+    this.bias = tf.tidy(() => tf.variable(tf.zeros([nf])))
+  }
+  forward(x: tf.Tensor): tf.Tensor {
+    const { groups, nf } = this, n = x.shape[0]
+    const split = tf.reshape(x, [n, -1, groups, nf / groups])
+    const { mean, variance } = tf.moments(split, [1, 3], true)
+    const o = tf.reshape(normalise(split, mean, variance, this.eps), x.shape)
+    return tf.add(tf.mul(o, this.weight), this.bias)
+  }
+}

@@ -1,0 +1,501 @@
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (122d7a21c7e0)
+// One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
+
+import { existsSync, rmSync } from 'fs'
+import { join } from 'path'
+import { tf } from './engine'
+import { jit } from './jit'
+import { Progress, plot } from './plots'
+import { RandState, getState, setState } from './random'
+import { assignAll, loadTensors, saveModel, saveTensors } from './safetensors'
+import { Adam, Batch, DataLoader, DataLoaders, Module, Optimizer, Params, SGD, breathe, crossEntropy,
+  lossAndGrads } from './training'
+
+// %% ../nbs/08_learner.ipynb 2ba87e0a
+type Moment = 'beforeFit' | 'beforeEpoch' | 'beforeBatch' | 'afterBatch' | 'afterEpoch' | 'afterFit'
+type Inside = 'afterPredict' | 'afterLoss' | 'afterBackward' | 'afterStep'
+type Cleanup = 'cleanupFit' | 'cleanupEpoch' | 'cleanupBatch'
+const insides: Inside[] = ['afterPredict', 'afterLoss', 'afterBackward', 'afterStep']
+
+// %% ../nbs/08_learner.ipynb 0ac453db
+/** Listens to a Learner; methods named after moments are called in the order of `order`. */
+export class Callback {
+  order = 0
+  /** Whether steps must be the same to the last digit in each run; they are not compiled then. */
+  isExact = false
+  /** What a checkpoint should keep of this callback, as JSON can hold it. */
+  getState(): unknown { return undefined }
+  setState(state: unknown): void {}
+}
+
+// %% ../nbs/08_learner.ipynb dd31d2e4
+/** Where in a fit a checkpoint was made, and two states of the random numbers: when the epoch's order was drawn, and then. */
+export type Place = { epoch: number, iter: number, drawn: RandState, rand: RandState }
+
+/** What a callback sees of a Learner, and may change. */
+export interface Learning {
+  model: Module
+  dls: DataLoaders
+  /** The loader of this epoch. */
+  dl: DataLoader
+  opt: Optimizer
+  lr: number
+  epochs: number
+  epoch: number
+  /** The number of the batch in its epoch. */
+  iter: number
+  /** How much of the fit is done, 0 … 1. */
+  done: number
+  training: boolean
+  batch: Batch
+  preds: tf.Tensor
+  loss: number
+  lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+  /** The callbacks at work. */
+  listeners: Callback[]
+  /** Where an epoch that was begun goes on; a checkpoint sets it. */
+  place?: Place
+  /** The state of the random numbers when the order of this epoch was drawn. */
+  drawn: RandState
+}
+
+// %% ../nbs/08_learner.ipynb b04164a2
+type Listener = { [K in Moment]?: (learn: Learning) => void | Promise<void> }
+  & { [K in Inside | Cleanup]?: (learn: Learning) => void }
+
+// %% ../nbs/08_learner.ipynb 9d415018
+/** Thrown by a callback: leave out the rest of this batch. */
+export class CancelBatchException extends Error {}
+/** Thrown by a callback: leave out the rest of this epoch. */
+export class CancelEpochException extends Error {}
+/** Thrown by a callback: end this fit. */
+export class CancelFitException extends Error {}
+
+// %% ../nbs/08_learner.ipynb e2bcdcbe
+/** How the model is asked and judged; a subclass may do it another way. */
+export class TrainCB extends Callback {
+  predict(learn: Learning, xb: tf.Tensor): tf.Tensor { return learn.model.call(xb) }
+  getLoss(learn: Learning, preds: tf.Tensor, yb: tf.Tensor): tf.Tensor {
+    return learn.lossFunc(preds, yb)
+  }
+}
+
+// %% ../nbs/08_learner.ipynb 9611ae66
+type Step = ((xb: tf.Tensor, yb: tf.Tensor, lr: tf.Tensor) => tf.Tensor[]) & { dispose?(): void }
+const compiled = (f: Step): Step => jit(f)
+
+// %% ../nbs/08_learner.ipynb 89bfc4d6
+/** How a Learner is set up, all of it optional. */
+export type LearnerOptions = {
+  lossFunc?: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+  lr?: number
+  wd?: number
+  /** The optimizer's class. */
+  opt?: new (params: Params, options: { lr: number, wd?: number }) => Optimizer
+  cbs?: Callback[]
+}
+
+// %% ../nbs/08_learner.ipynb 0a412186
+/** A model, its data, and the loop that trains it; callbacks are told what happens. */
+export class Learner implements Learning {
+  lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+  lr: number
+  cbs: Callback[]
+  opt!: Optimizer
+  epochs = 0
+  epoch = 0
+  iter = 0
+  training = true
+  dl: DataLoader
+  batch!: Batch
+  preds!: tf.Tensor
+  loss = NaN
+  place?: Place
+  drawn: RandState = getState()
+  private active: Callback[] = []
+  constructor(public model: Module, public dls: DataLoaders, public options: LearnerOptions = {}) {
+    const { lossFunc = crossEntropy, lr = 0.1, cbs = [] } = options
+    this.lossFunc = lossFunc
+    this.lr = lr
+    this.cbs = cbs
+    this.dl = dls.train
+  }
+
+  get listeners(): Callback[] { return this.active }
+  get done(): number {
+    return (this.epoch + this.iter / this.dls.train.length) / this.epochs
+  }
+
+  /** Train for some epochs, each followed by a validation. */
+  async fit(epochs = 1, { lr = this.lr, cbs = [], valid = true }:
+    { lr?: number, cbs?: Callback[], valid?: boolean } = {}): Promise<this> {
+    const { opt = SGD, wd } = this.options, old = this.lr
+    this.active = [...this.cbs, ...cbs].sort((a, b) => a.order - b.order)
+    Object.assign(this, { epochs, epoch: 0, iter: 0, lr, place: undefined })
+    this.opt?.dispose()
+    this.opt = new opt(this.model.params(), { lr, wd })
+    let steps: Step[] = []
+    try {
+      await this.during('Fit', CancelFitException, async () => {
+        steps = [this.trainStep, this.validStep].map(o => this.maybeCompiled(o))
+        for (; this.epoch < epochs; this.epoch++) {
+          await this.oneEpoch(true, steps[0])
+          if (valid) await this.oneEpoch(false, steps[1])
+        }
+      })
+    } finally {
+      this.lr = old
+      for (const o of steps) o.dispose?.()
+    }
+    return this
+  }
+
+  private async oneEpoch(training: boolean, step: Step): Promise<void> {
+    this.training = training
+    this.dl = training ? this.dls.train : this.dls.valid
+    this.model.train(training)
+    await this.during('Epoch', CancelEpochException, async () => {
+      const place = training ? this.place : undefined
+      if (training) this.place = undefined
+      if (place) setState(place.drawn)
+      this.drawn = getState()
+      this.iter = place?.iter ?? 0
+      const batches = this.dl.batches(this.iter)
+      if (place) setState(place.rand)
+      for await (const batch of batches) {
+        await this.oneBatch(batch, step)
+        this.iter++
+        await breathe()
+      }
+    })
+  }
+
+  private async oneBatch(batch: Batch, step: Step): Promise<void> {
+    this.batch = batch
+    let outs: tf.Tensor[] = []
+    try {
+      await this.during('Batch', CancelBatchException, async () => {
+        outs = tf.tidy(() => step(...this.batch, tf.scalar(this.lr)))
+        this.preds = outs[1]
+        this.loss = (await outs[0].data())[0]
+      })
+    } finally { tf.dispose([batch, this.batch, outs]) }
+  }
+
+  private get trainCB(): TrainCB {
+    return this.active.find((o): o is TrainCB => o instanceof TrainCB) ?? new TrainCB()
+  }
+  private trainStep: Step = (xb, yb, lr) => {
+    const { trainCB } = this, kept: tf.Tensor[] = []
+    try {
+      const { loss, grads } = lossAndGrads(() => {
+        kept.push(this.preds = tf.keep(trainCB.predict(this, xb)))
+        this.tell('afterPredict')
+        const loss = trainCB.getLoss(this, this.preds, yb)
+        this.tell('afterLoss')
+        return loss
+      }, this.opt.params)
+      this.tell('afterBackward')
+      this.opt.step(grads, lr)
+      this.tell('afterStep')
+      return [loss, this.preds]
+    } catch (e) {
+      tf.dispose([kept, ...(tf.engine().state.activeTape ?? []).map(o => o.saved ?? [])])
+      throw e // the library's notes for the gradient were given back with the prediction
+    }
+  }
+  private validStep: Step = (xb, yb) => {
+    const { trainCB } = this, preds = trainCB.predict(this, xb)
+    return [trainCB.getLoss(this, preds, yb), preds]
+  }
+
+  /** Nobody can look into a compiled step, so it is compiled when nobody wants to. */
+  private maybeCompiled(step: Step): Step {
+    const isWatched = this.active.some(o => insides.some(name => (o as Listener)[name]))
+    const isHooked = [...this.model.modules()].some(m => m.hooks.length)
+    const isExact = this.active.some(o => o.isExact)
+    return isWatched || isHooked || isExact ? step : compiled(step)
+  }
+
+  private async during(what: 'Fit' | 'Epoch' | 'Batch', Cancel: new () => Error, f: () => Promise<void>) {
+    try {
+      await this.ask(`before${what}`)
+      await f()
+      await this.ask(`after${what}`)
+    } catch (e) {
+      if (!(e instanceof Cancel)) throw e
+    } finally { this.tell(`cleanup${what}`) }
+  }
+  private async ask(moment: Moment): Promise<void> {
+    for (const o of this.active as Listener[]) {
+      const waits = o[moment]?.(this)
+      if (waits) await waits
+    }
+  }
+  private tell(moment: Inside | Cleanup): void {
+    for (const o of this.active as Listener[]) o[moment]?.(this)
+  }
+}
+
+// %% ../nbs/08_learner.ipynb b0fc0bdd
+/** Ends the fit after its first batch, to try out whether everything fits. */
+export class SingleBatchCB extends Callback {
+  order = 1
+  afterBatch(): void { throw new CancelFitException() }
+}
+
+// %% ../nbs/08_learner.ipynb 431f3315
+/** A number that says how good predictions are. */
+export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+/** What an epoch of training or validation brought. */
+export type Line = { epoch: number, phase: 'train' | 'valid', [metric: string]: number | string }
+
+/** Means of the loss and of `metrics`, under their functions' names, for each epoch: in `lines`. */
+export class MetricsCB extends Callback {
+  lines: Line[] = []
+  private sums: number[] = []
+  private count = 0
+  private names: string[]
+  private metrics: Metric[]
+  constructor(...metrics: Metric[]) {
+    super()
+    this.metrics = metrics
+    this.names = ['loss', ...metrics.map(f => f.name)]
+  }
+  beforeFit(): void { this.lines = [] }
+  beforeEpoch(): void {
+    this.sums = this.names.map(() => 0)
+    this.count = 0
+  }
+  async afterBatch({ batch, preds, loss }: Learner): Promise<void> {
+    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => f(preds, yb)))
+    const values = [loss, ...(await Promise.all(all.map(o => o.data()))).map(o => o[0])]
+    tf.dispose(all)
+    values.forEach((o, i) => { this.sums[i] += o * xb.shape[0] })
+    this.count += xb.shape[0]
+  }
+  afterEpoch({ epoch, training }: Learner): void {
+    const means = this.names.map((name, i) => [name, this.sums[i] / this.count])
+    const phase = training ? 'train' : 'valid'
+    this.lines.push({ epoch, phase, ...Object.fromEntries(means) })
+  }
+  getState(): unknown { return { lines: this.lines, sums: this.sums, count: this.count } }
+  setState(o: { lines: Line[], sums: number[], count: number }): void { Object.assign(this, o) }
+}
+
+// %% ../nbs/08_learner.ipynb 6ae9e3ae
+const thin = (xs: number[], most = 400) => {
+  const every = Math.ceil(xs.length / most), kept = xs.map((y, x) => ({ x, y }))
+  return kept.filter((_, i) => i % every === 0 || i === xs.length - 1)
+}
+
+// %% ../nbs/08_learner.ipynb fdb40aff
+/** A live bar with the losses of training and validation under it. */
+export class ProgressCB extends Callback {
+  order = 10
+  train: number[] = []
+  valid: { x: number, y: number }[] = []
+  private bar?: Progress<number>
+  private sum = 0
+  constructor(public chart = true) { super() }
+  beforeFit({ epochs, dls }: Learner): void {
+    Object.assign(this, { train: [], valid: [] })
+    this.bar = new Progress<number>([], epochs * dls.train.length, 'fit')
+  }
+  beforeEpoch({ epoch, iter, dls, training }: Learner): void {
+    this.sum = 0
+    if (training) this.bar!.count = epoch * dls.train.length
+  }
+  afterBatch({ training, loss, batch }: Learner): void {
+    if (!training) return void (this.sum += loss * batch[0].shape[0])
+    this.train.push(loss)
+    if (this.chart && this.train.length % 20 === 0) this.draw()
+    this.bar!.step()
+  }
+  afterEpoch({ training, dl, epoch }: Learner): void {
+    if (training) return
+    this.valid.push({ x: this.train.length, y: this.sum / dl.ds.length })
+    this.bar!.note = `epoch ${epoch + 1}, loss ${this.valid.at(-1)!.y.toFixed(4)}`
+    if (this.chart) this.draw()
+  }
+  private draw(): void {
+    const traces = [thin(this.train), this.valid].map((ps, i) =>
+      ({ x: ps.map(p => p.x), y: ps.map(p => p.y), name: ['training', 'validation'][i] }))
+    const layout = { yaxis: { title: { text: 'loss' } }, xaxis: { title: { text: 'batch' } }, height: 260 }
+    this.bar!.chart = { traces: traces.filter(o => o.x.length), layout }
+  }
+  cleanupFit(): void { this.bar?.finish() }
+  getState(): unknown { return { train: this.train, valid: this.valid } }
+  setState(o: { train: number[], valid: { x: number, y: number }[] }): void {
+    Object.assign(this, o)
+    if (this.bar) this.bar.count = this.train.length
+  }
+}
+
+// %% ../nbs/08_learner.ipynb d98414b7
+/** From the part of a fit that is done, 0 … 1, to a factor for the learning rate. */
+export type Schedule = (done: number) => number
+
+/** From 1 to `end` along half a cosine wave. */
+export const cosine = (end = 0): Schedule => done => end + (1 - end) * (1 + Math.cos(Math.PI * done)) / 2
+
+// %% ../nbs/08_learner.ipynb 54fa8e1b
+/** Up from `start` to 1 during the part `rise`, then down to `end` (Smith, 2018). */
+export const oneCycle = ({ rise = 0.25, start = 0.04, end = 1e-5 } = {}): Schedule => done =>
+  done < rise ? start + (1 - start) * (1 - Math.cos(Math.PI * done / rise)) / 2
+    : cosine(end)((done - rise) / (1 - rise))
+
+// %% ../nbs/08_learner.ipynb 5ad338b4
+/** Sets the learning rate before each batch by a schedule. */
+export class SchedCB extends Callback {
+  private base = 0
+  constructor(public schedule: Schedule) { super() }
+  beforeFit({ lr }: Learner): void { this.base = lr }
+  beforeBatch(learn: Learner): void {
+    if (learn.training) learn.lr = this.base * this.schedule(learn.done)
+  }
+}
+
+// %% ../nbs/08_learner.ipynb 479e060e
+/** Records learning rate and loss of each batch, and draws them. */
+export class RecorderCB extends Callback {
+  lrs: number[] = []
+  losses: number[] = []
+  beforeFit(): void { Object.assign(this, { lrs: [], losses: [] }) }
+  afterBatch({ training, lr, loss }: Learner): void {
+    if (!training) return
+    this.lrs.push(lr)
+    this.losses.push(loss)
+  }
+  plot(): void {
+    plot([{ y: this.lrs, name: 'rate' }], { title: 'learning rate', height: 220 })
+    plot([{ y: this.losses, name: 'loss' }], { title: 'loss', height: 220 })
+  }
+  getState(): unknown { return { lrs: this.lrs, losses: this.losses } }
+  setState(o: { lrs: number[], losses: number[] }): void { Object.assign(this, o) }
+}
+
+// %% ../nbs/08_learner.ipynb 3bf85f9b
+/** Multiplies the rate by `gamma` with each batch until the loss is `most` times its least; then weights as before. */
+export class LRFinderCB extends Callback {
+  order = 5
+  lrs: number[] = []
+  losses: number[] = []
+  private least = Infinity
+  private before: Record<string, tf.Tensor> = {}
+  constructor(public gamma = 1.3, public most = 3) { super() }
+  beforeFit({ model }: Learner): void {
+    const copies = Object.entries(model.state()).map(([name, v]) => [name, tf.clone(v as tf.Tensor)])
+    this.before = Object.fromEntries(copies)
+  }
+  afterBatch(learn: Learner): void {
+    if (!learn.training) throw new CancelEpochException()
+    this.lrs.push(learn.lr)
+    this.losses.push(learn.loss)
+    this.least = Math.min(this.least, learn.loss)
+    if (!(learn.loss < this.most * this.least)) throw new CancelFitException()
+    learn.lr *= this.gamma
+  }
+  cleanupFit({ model }: Learner): void {
+    assignAll(model.state(), this.before, 'LRFinderCB')
+    tf.dispose(this.before)
+  }
+  plot(): void {
+    plot([{ x: this.lrs, y: this.losses, name: 'loss' }],
+      { xaxis: { type: 'log', title: { text: 'learning rate' } }, yaxis: { title: { text: 'loss' } }, height: 300 })
+  }
+}
+
+// %% ../nbs/08_learner.ipynb e346e575
+/** Find and draw how the loss depends on the rate; the model keeps its weights. */
+export async function lrFind(learn: Learner, { gamma = 1.3, most = 3, start = 1e-5, epochs = 10 } = {}) {
+  const finder = new LRFinderCB(gamma, most)
+  await learn.fit(epochs, { lr: start, cbs: [finder], valid: false })
+  finder.plot()
+  return finder
+}
+
+// %% ../nbs/08_learner.ipynb 7d989308
+type Kept = Place & { epochs: number, batches: number, cbs: [name: string, state: unknown][] }
+
+const everything = ({ model, opt }: Learner): Params => Object.fromEntries([
+  ...Object.entries(model.state()).map(([name, v]) => [`model.${name}`, v]),
+  ...Object.entries(opt.state).map(([name, v]) => [`opt.${name}`, v])])
+
+// %% ../nbs/08_learner.ipynb c73d3f92
+const toJson = (o: unknown) => JSON.stringify(o, (_, v) =>
+  typeof v === 'number' && !Number.isFinite(v) ? { number: String(v) } : v)
+const fromJson = (text: string) => JSON.parse(text, (_, v) =>
+  v && typeof v === 'object' && 'number' in v ? Number(v.number) : v)
+
+// %% ../nbs/08_learner.ipynb 42c24575
+/** Stores the fit in `path` every few seconds and goes on from there if the file exists; `model` is a path for the trained weights alone. */
+export class CheckpointCB extends Callback {
+  order = 100
+  isExact = true
+  private kept?: Kept
+  private last = 0
+  private seconds: number
+  private model?: string
+  constructor(public path: string, { seconds = 10, model }: { seconds?: number, model?: string } = {}) {
+    super()
+    this.seconds = seconds
+    this.model = model
+  }
+
+  beforeFit(learn: Learner): void {
+    this.last = performance.now()
+    this.kept = existsSync(this.path) ? this.load(learn) : undefined
+    if (this.kept && learn.epoch >= learn.epochs) this.recall(learn)
+  }
+  beforeEpoch(learn: Learner): void { if (learn.training) this.recall(learn) }
+  afterBatch(learn: Learner): void {
+    const isLast = learn.iter + 1 === learn.dl.length
+    const isTime = performance.now() - this.last >= 1000 * this.seconds
+    if (learn.training && (isLast || isTime)) this.save(learn, learn.epoch, learn.iter + 1)
+  }
+  afterFit(learn: Learner): void {
+    this.save(learn, learn.epochs, 0)
+    if (this.model) saveModel(this.model, learn.model)
+  }
+
+  private save(learn: Learner, epoch: number, iter: number): void {
+    const cbs = learn.listeners.map(o => [o.constructor.name, o.getState()])
+    const kept = { epochs: learn.epochs, batches: learn.dls.train.length, epoch, iter,
+      drawn: learn.drawn, rand: getState(), cbs }
+    saveTensors(this.path, everything(learn), { checkpoint: toJson(kept) })
+    this.last = performance.now()
+  }
+  private load(learn: Learner): Kept {
+    const { tensors, metadata } = loadTensors(this.path)
+    try {
+      if (!metadata.checkpoint) throw new Error(`${this.path} is no checkpoint of a fit`)
+      const kept: Kept = fromJson(metadata.checkpoint), batches = learn.dls.train.length
+      const isSame = kept.epochs === learn.epochs && kept.batches === batches
+      if (!isSame) throw new Error(`${this.path} belongs to a fit of ${kept.epochs} epochs of `
+        + `${kept.batches} batches, this one has ${learn.epochs} of ${batches}; remove it to begin anew`)
+      assignAll(everything(learn), tensors, this.path)
+      Object.assign(learn, { epoch: kept.epoch, place: kept })
+      return kept
+    } finally { tf.dispose(tensors) }
+  }
+  /** Callbacks have begun anew by now; give them back what they had. */
+  private recall(learn: Learner): void {
+    const { cbs } = this.kept ?? { cbs: [] }
+    learn.listeners.forEach((o, i) => {
+      if (cbs[i]?.[0] === o.constructor.name && cbs[i][1] !== undefined) o.setState(cbs[i][1])
+    })
+    this.kept = undefined
+  }
+  /** Remove the file: the next fit begins anew. */
+  clear(): void { rmSync(this.path, { force: true }) }
+}
+
+// %% ../nbs/08_learner.ipynb 212bedbe
+/** Under `npm run train`: callbacks that let the fit `name` go on after the end of the program, and store its model. */
+export function resumable(name: string): Callback[] {
+  const folder = process.env.MINIAI_RUN
+  if (!folder) return []
+  const model = join(folder, `${name}.safetensors`)
+  return [new CheckpointCB(join(folder, `${name}.checkpoint`), { model })]
+}

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { tf, useBackend } from 'miniai/engine'
+import { Callback, CancelBatchException, CancelEpochException, CancelFitException, CheckpointCB, cosine, Learner,
+  lrFind, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB, TrainCB } from 'miniai/learner'
+import { randn, seed } from 'miniai/random'
+import { saveModel } from 'miniai/safetensors'
+import { accuracy, Adam, Dataset, getDls, Linear, Relu, Sequential } from 'miniai/training'
+
+const { startKernel } = require('../scripts/kernel/client.cjs')
+
+before(async () => { await useBackend() })
+
+const folder = mkdtempSync(join(tmpdir(), 'miniai-learner-'))
+
+/** 40 + 20 points that a line divides: 5 batches of 8 to train on, 2 of 16 for validation. */
+function setUp(options: ConstructorParameters<typeof Learner>[2] = {}) {
+  seed(1)
+  const part = (n: number) => {
+    const x = randn([n, 4])
+    return new Dataset(x, x.sum(1).greater(0).toInt())
+  }
+  const dls = getDls(part(40), part(20), { bs: 8 })
+  return new Learner(new Sequential(new Linear(4, 8), new Relu(), new Linear(8, 2)), dls, options)
+}
+
+const moments = ['Fit', 'Epoch', 'Batch'].flatMap(o => [`before${o}`, `after${o}`, `cleanup${o}`])
+
+/** Notes moments by their short names; throws `error` at the moment `at`, once. */
+function noting(inside: string[] = [], at = '', error?: Error) {
+  const notes: string[] = [], o = new Callback() as Callback & Record<string, unknown>
+  for (const name of [...moments, ...inside]) {
+    o[name] = () => {
+      notes.push(name)
+      if (name === at && error) throw error
+    }
+  }
+  return { notes, cb: o }
+}
+
+const inside = ['afterPredict', 'afterLoss', 'afterBackward', 'afterStep']
+
+it('Learner.fit calls the moments in their order', async () => {
+  const { notes, cb } = noting(inside)
+  await setUp().fit(1, { cbs: [cb, new SingleBatchCB()] })
+  assert.deepEqual(notes, ['beforeFit', 'beforeEpoch', 'beforeBatch', ...inside, 'afterBatch',
+    'cleanupBatch', 'cleanupEpoch', 'cleanupFit'])
+})
+
+it('Learner.fit ends a batch, an epoch or the fit where a callback asks for it', async () => {
+  const count = (xs: string[], name: string) => xs.filter(o => o === name).length
+  const after = async (at: string, error: Error) => {
+    const { notes, cb } = noting([], at, error)
+    await setUp().fit(2, { cbs: [cb] })
+    return moments.map(name => count(notes, name)).join(' ')
+  }
+  // before, after, cleanup of fit, epoch, batch: two epochs of 5 batches and validations of 2
+  assert.equal(await after('', new Error()), '1 1 1 4 4 4 14 14 14')
+  assert.equal(await after('beforeBatch', new CancelBatchException()), '1 1 1 4 4 4 14 0 14')
+  assert.equal(await after('afterBatch', new CancelEpochException()), '1 1 1 4 0 4 4 4 4')
+  assert.equal(await after('beforeEpoch', new CancelFitException()), '1 0 1 1 0 1 0 0 0')
+})
+
+it('Learner.fit calls callbacks by their order, not by their place', async () => {
+  const notes: number[] = []
+  const cb = (order: number) => Object.assign(new Callback(), { order, beforeFit: () => { notes.push(order) } })
+  await setUp({ cbs: [cb(3), cb(-1)] }).fit(0, { cbs: [cb(2)] })
+  assert.deepEqual(notes, [-1, 2, 3])
+})
+
+it('Learner.fit trains, compiled or watched from inside, to the same numbers', async () => {
+  const run = async (...cbs: Callback[]) => {
+    const metrics = new MetricsCB(accuracy)
+    await setUp({ opt: Adam, lr: 0.05, cbs: [metrics, ...cbs] }).fit(6)
+    return metrics.lines
+  }
+  const [a, b] = [await run(), await run(noting(inside).cb)]
+  assert.ok(a.at(-1)!.accuracy as number >= 0.9, `accuracy ${a.at(-1)!.accuracy}`)
+  a.forEach((line, i) => assert.ok(Math.abs(line.loss as number - (b[i].loss as number)) < 1e-4))
+})
+
+it('Learner.fit leaves no tensors but those of the optimizer, whatever ends it', async () => {
+  const learn = setUp({ opt: Adam, cbs: [new MetricsCB(accuracy), new ProgressCB()] })
+  await learn.fit(1)
+  const before = tf.memory().numTensors
+  await learn.fit(2)
+  assert.equal(tf.memory().numTensors, before)
+  for (const at of ['afterPredict', 'afterStep', 'afterBatch', 'beforeEpoch']) {
+    const { cb } = noting(at === 'afterBatch' || at === 'beforeEpoch' ? [] : inside, at, new Error('oops'))
+    await assert.rejects(learn.fit(1, { cbs: [cb] }), /oops/)
+    await new Promise(done => setImmediate(done))
+    assert.equal(tf.memory().numTensors, before, at)
+  }
+})
+
+it('Learner.fit sets the model to training and to use', async () => {
+  const learn = setUp(), notes: boolean[][] = []
+  const cb = Object.assign(new Callback(), { beforeBatch: (o: Learner) => { notes.push([o.training, o.model.training]) } })
+  await learn.fit(1, { cbs: [cb] })
+  assert.deepEqual(notes.map(String), [...Array(5).fill('true,true'), ...Array(2).fill('false,false')])
+})
+
+it('TrainCB can be replaced: another prediction, another loss', async () => {
+  class Half extends TrainCB {
+    predict(learn: Learner, xb: tf.Tensor) { return learn.model.call(xb).mul(0) }
+  }
+  const learn = setUp({ cbs: [new Half()] })
+  await learn.fit(1)
+  assert.ok(Math.abs(learn.loss - Math.log(2)) < 1e-5)
+})
+
+it('MetricsCB counts items, not batches', async () => {
+  const learn = setUp({ lr: 0 }), metrics = new MetricsCB(accuracy)
+  await learn.fit(1, { cbs: [metrics] })
+  const all = learn.dls.valid.ds.batch!([...Array(20).keys()]) as [tf.Tensor, tf.Tensor]
+  const acc = accuracy(learn.model.call(all[0]), all[1]).dataSync()[0]
+  assert.ok(Math.abs(metrics.lines[1].accuracy as number - acc) < 1e-6)
+})
+
+it('SchedCB sets the rate by the part that is done, and gives it back', async () => {
+  const recorder = new RecorderCB(), learn = setUp({ lr: 2, cbs: [recorder, new SchedCB(done => done)] })
+  await learn.fit(2)
+  recorder.lrs.forEach((lr, i) => assert.ok(Math.abs(lr - 2 * i / 10) < 1e-9))
+  assert.equal(learn.lr, 2)
+})
+
+it('cosine and oneCycle begin, turn and end where they say', () => {
+  const close = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-9, `${a} is not ${b}`)
+  for (const [at, y] of [[0, 1], [0.5, 0.55], [1, 0.1]]) close(cosine(0.1)(at), y)
+  const cycle = oneCycle({ rise: 0.2, start: 0.3, end: 0.01 })
+  for (const [at, y] of [[0, 0.3], [0.1, 0.65], [0.2, 1], [1, 0.01]]) close(cycle(at), y)
+})
+
+it('lrFind(learn) gives back the weights, also those of a model that it ruined', async () => {
+  const learn = setUp(), weights = () => Object.values(learn.model.state()).map(v => [...v.dataSync()])
+  const old = weights(), { lrs, losses } = await lrFind(learn, { start: 1e-3, gamma: 2, epochs: 20 })
+  assert.deepEqual(weights(), old)
+  assert.ok(lrs.length > 5 && losses.length === lrs.length)
+})
+
+it('CheckpointCB refuses a file of another fit, of another model, and one that is no checkpoint', async () => {
+  const path = join(folder, 'refused'), cb = () => new CheckpointCB(path)
+  await setUp({ cbs: [cb()] }).fit(2)
+  await assert.rejects(setUp({ cbs: [cb()] }).fit(3), /belongs to a fit of 2 epochs of 5 batches, this one has 3 of 5/)
+  await assert.rejects(setUp({ opt: Adam, cbs: [cb()] }).fit(2), /there is no "opt\./)
+  const learn = setUp()
+  saveModel(path, learn.model)
+  await assert.rejects(setUp({ cbs: [cb()] }).fit(2), /is no checkpoint of a fit/)
+  writeFileSync(path, 'nonsense')
+  await assert.rejects(setUp({ cbs: [cb()] }).fit(2), /is not a safetensors file/)
+  cb().clear()
+  await setUp({ cbs: [cb()] }).fit(2)
+})
+
+interface Ran { out: string, killed: boolean }
+
+/** Run the program of tests/resume.ts; with `delay`, kill it so many ms after its fit began. */
+function run(path: string, delay?: number): Promise<Ran> {
+  const child = spawn(process.execPath, ['-r', join(__dirname, '../scripts/load.cjs'), join(__dirname, 'resume.ts'), path])
+  let out = ''
+  child.stdout.on('data', o => { out += o })
+  child.stderr.on('data', o => {
+    if (delay !== undefined && String(o).includes('begins')) setTimeout(() => child.kill('SIGKILL'), delay)
+  })
+  return new Promise(done => child.on('close', (_, signal) => done({ out, killed: signal === 'SIGKILL' })))
+}
+
+it('a fit killed with -9 again and again ends with the numbers of one that was left alone', async function () {
+  this.timeout(300000)
+  const start = performance.now(), whole = await run(join(folder, 'whole')), lasted = performance.now() - start
+  assert.match(whole.out, /^\{"weights"/)
+  const path = join(folder, 'killed')
+  let kills = 0, last: Ran = { out: '', killed: true }
+  for (let i = 0; last.killed; i++) {
+    // some at once, some while a file is written, most after a few batches; then leave it alone
+    last = await run(path, i < 8 ? Math.random() ** 2 * lasted / 8 : undefined)
+    if (last.killed) kills++
+  }
+  assert.ok(kills >= 3, `only ${kills} kills`)
+  assert.equal(last.out, whole.out)
+  assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
+})
+
+it('interrupting a fit in a notebook leaves a Learner that goes on', async function () {
+  this.timeout(120000)
+  const root = join(__dirname, '..')
+  const kernel = await startKernel({ kernel: join(root, 'scripts/kernel.cjs'), cwd: join(root, 'nbs') })
+  const run = async (code: string) => (await kernel.execute(code)).reply
+  try {
+    assert.equal((await run(`import { tf, useBackend } from 'miniai/engine'
+import { Learner, MetricsCB, ProgressCB } from 'miniai/learner'
+import { randn } from 'miniai/random'
+import { accuracy, Dataset, getDls, Linear } from 'miniai/training'
+await useBackend('cpu')
+const x = randn([400, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt())
+const metrics = new MetricsCB(accuracy), bar = new ProgressCB()
+const learn = new Learner(new Linear(4, 2), getDls(ds, ds, { bs: 8 }), { cbs: [metrics, bar] })
+await learn.fit(1)
+const count = tf.memory().numTensors`)).status, 'ok')
+    setTimeout(() => kernel.interrupt(), 3000)
+    assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
+    const after = await run(`await learn.fit(2)
+if (metrics.lines.length !== 4 || tf.memory().numTensors !== count) throw new Error(metrics.lines.length + ' lines, ' + (tf.memory().numTensors - count) + ' tensors')`)
+    assert.equal(after.status, 'ok', after.evalue)
+  } finally { await kernel.close() }
+})
