@@ -146,7 +146,11 @@ function run(command, args) {
   })
 }
 
-const failure = tail => tail.trimEnd().split('\n').reverse().find(line => /error|not found|no such|cannot/i.test(line))?.trim()
+/** npm says first what is wrong, compilers and pip last. */
+const failure = tail => {
+  const lines = tail.split('\n').filter(line => /error|not found|no such|cannot/i.test(line) && !/error (code|errno|syscall)|complete log/.test(line))
+  return (lines[0]?.startsWith('npm') ? lines[0] : lines.at(-1))?.trim()
+}
 
 // *** one at a time ***
 

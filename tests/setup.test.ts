@@ -88,10 +88,10 @@ unix('setup without a C++ compiler goes on, and says what is missing in one sent
 
 unix('setup with a failing npm stops with its sentence and exit 1', () => {
   const { root, env, run } = scratch('npm-cli.js')
-  writeFileSync(env.npm_execpath, `console.error('npm error code ENOTFOUND'); process.exit(1)`)
+  writeFileSync(env.npm_execpath, `console.error('npm error code ENOTFOUND\\nnpm error getaddrinfo ENOTFOUND registry\\nnpm error A complete log of this run'); process.exit(1)`)
   const { status, stderr } = run()
   assert.equal(status, 1)
-  assert.match(stderr, /^Set-up stopped: npm error code ENOTFOUND\. The whole output is in .*log\.$/m)
+  assert.match(stderr, /^Set-up stopped: npm error getaddrinfo ENOTFOUND registry\. The whole output is in .*log\.$/m)
 })
 
 /** Every file that a finished name stands for is whole. */
