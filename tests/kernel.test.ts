@@ -206,6 +206,35 @@ it('a failed cell keeps what it had set, and what it had not set keeps its old v
   assert.equal(await text('kept.length + old'), '5')
 })
 
+it('a property is taken out under another name, whatever earlier cells declared', async () => {
+  await text(`type Item = { label: number[], inside: { size: number }, exports?: string }
+    const label = 'outer', item: Item = { label: [1], inside: { size: 2 } }`)
+  assert.equal(await text('const { label: [l], inside: { size: n }, ...more } = item\nl + n'), '3')
+  assert.equal(await text(`const take = ({ label: [m], exports: k = label }: Item) => [m, k]
+    const all = [take(item)]
+    for (const { label: own, inside: { size } } of [item]) all.push([size, own.length])
+    JSON.stringify(all)`), '[[1,"outer"],[2,1]]')
+})
+
+it('{ name } of an earlier cell is its variable or import, when the line runs', async () => {
+  await text(`import { basename } from 'path'
+    import * as paths from 'path'
+    let width = 1, height = 2`)
+  assert.equal(await text(`const sizes = () => ({ width, height, basename, paths, Math })
+    width = 3
+    const s = sizes()
+    s.width + s.height + s.basename('/a') + s.paths.sep + s.Math.max(4)`), '5a/4')
+  assert.equal(await text(`const inner = (width: string) => ({ width, height }), r = inner('w')
+    r.width + r.height`), 'w2')
+  assert.equal(await text(`const wide: { width: number, height?: number } = { width: 7 };
+    ({ width, height = width + 1 } = wide)
+    for ({ width } of [{ width: width + 1 }]);
+    [width, height].join()`), '8,8')
+  assert.match((await fails('const o = { width, x: nothing }')).trace, /line 1:23 - Cannot/)
+  const { trace } = await fails('const o = {\n  width,\n  x: [height].at(9)!.toFixed() }')
+  assert.match(trace, /TypeError.*\n.*cell \[\d+\] line 3:/)
+})
+
 it('an unhandled rejection and a throw from a timer fail their cell', async () => {
   assert.equal((await fails(`void Promise.reject(new RangeError('lost'))`)).ename, 'RangeError')
   const timer = `setTimeout(() => { throw new Error('late') }, 20)\n`

@@ -2,6 +2,7 @@
 // tslab's own compiler of cells, unmodified, with the options that this course needs.
 const packages = require('./packages.cjs')
 const { ts, transpile } = require('./transpile.cjs')
+const { namesInBraces } = require('./names.cjs')
 const { createWatch } = require('./watch.cjs')
 
 /** @typedef {any} Internal what TypeScript has but does not declare */
@@ -59,7 +60,7 @@ function dependencies(program, file, found = new Set()) {
 
 /**
  * TypeScript's builder works out anew for each cell what depends on what in a thousand files, to
- * know what to emit; tslab asks it only what a cell depends on.
+ * know what to emit; tslab asks it only what a cell depends on. What it emits has names mended.
  * @param {Internal[]} args
  */
 function createBuilder(...args) {
@@ -67,7 +68,12 @@ function createBuilder(...args) {
   const builder = createAbstractBuilder(...args), program = builder.getProgram()
   for (const file of program.getSourceFiles()) bindSourceFile(file, program.getCompilerOptions())
   const getAllDependencies = (/** @type {Internal} */ file) => [...dependencies(program, file)]
-  return Object.assign(builder, { getAllDependencies })
+  /** @param {Internal[]} args */
+  function emit(...args) {
+    const transformers = args.pop(), names = namesInBraces(program.getTypeChecker())
+    program.emit(...args, { ...transformers, after: [names, ...transformers.after] })
+  }
+  return Object.assign(builder, { getAllDependencies, emit })
 }
 
 /**
