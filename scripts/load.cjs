@@ -2,8 +2,9 @@
 // of its types once; the result is kept in `.cache/js`, so that a tool starts without the compiler.
 const { createHash } = require('crypto')
 const fs = require('fs')
-const { enableCompileCache } = require('module')
+const { createRequire, enableCompileCache, wrap } = require('module')
 const path = require('path')
+const vm = require('vm')
 
 const cache = path.join(__dirname, '..', '.cache', 'js')
 const { version } = installed()
@@ -18,7 +19,24 @@ require.extensions['.ts'] = (module, file) => {
 const loadJs = require.extensions['.js']
 require.extensions['.js'] = (module, file) => {
   process.setSourceMapsEnabled(false)
-  try { loadJs(module, file) } finally { process.setSourceMapsEnabled(true) }
+  const load = !enableCompileCache && file.endsWith('/typescript/lib/typescript.js') ? loadKept : loadJs
+  try { load(module, file) } finally { process.setSourceMapsEnabled(true) }
+}
+
+/** Node 20 keeps no compiled code by itself; for the compiler alone that is 0.1 s of each start. */
+function loadKept(module, file) {
+  const kept = path.join(cache, `typescript-${version}-${process.version}.bin`)
+  const cachedData = fs.existsSync(kept) ? fs.readFileSync(kept) : undefined
+  const script = new vm.Script(wrap(fs.readFileSync(file, 'utf8')), { filename: file, cachedData })
+  script.runInThisContext()(module.exports, createRequire(file), module, file, path.dirname(file))
+  if (cachedData && !script.cachedDataRejected) return
+  process.on('exit', () => keep(kept, script.createCachedData()))
+}
+
+function keep(file, data) {
+  fs.mkdirSync(cache, { recursive: true })
+  fs.writeFileSync(`${file}.${process.pid}.part`, data)
+  fs.renameSync(`${file}.${process.pid}.part`, file)
 }
 
 function installed() {
@@ -37,8 +55,6 @@ function compiled(file) {
   const { outputText } = ts.transpileModule(source, { fileName: file, compilerOptions: {
     target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS, esModuleInterop: true,
     inlineSourceMap: true, inlineSources: true } })
-  fs.mkdirSync(cache, { recursive: true })
-  fs.writeFileSync(`${kept}.${process.pid}.part`, outputText)
-  fs.renameSync(`${kept}.${process.pid}.part`, kept)
+  keep(kept, outputText)
   return outputText
 }
