@@ -163,6 +163,13 @@ it('"export" in a cell is refused with advice', async () => {
   assert.match(trace, /^TypeError: a cell needs no "export".*\n.*:14/)
 })
 
+it('a cell over which TypeScript itself gives up is a syntax error with its place', async () => {
+  await run('const before = 1')
+  const { trace } = await fails('function f( { return 1')
+  assert.match(trace, /^SyntaxError: ':' expected\.\ncell \[\d+\] line 1:22 - /)
+  assert.equal((await run('before')).reply.status, 'ok')
+})
+
 it('a trace names cells and modules by their lines, through awaits', async () => {
   const { reply } = await run(`import { slow } from 'miniai/base'
 function first() {

@@ -5,7 +5,7 @@
 const { createConverter } = require('./tslab.cjs')
 const { createModules } = require('./modules.cjs')
 const { keep } = require('./declarations.cjs')
-const { typeErrors } = require('./typeErrors.cjs')
+const { parseErrors, typeErrors } = require('./typeErrors.cjs')
 
 /**
  * @typedef {object} Cell what a process needs to run a cell
@@ -50,6 +50,15 @@ function callee(source, at) {
 function createCompiler(root, kept = []) {
   const tslab = createConverter(root, kept)
 
+  /** @param {string} before @param {string} source */
+  function convert(before, source) {
+    try { return tslab.convert(before, source) } catch (e) {
+      const diagnostics = parseErrors(source)
+      if (!diagnostics.length) throw e
+      return { diagnostics, output: '', declOutput: '' }
+    }
+  }
+
   /**
    * @param {string} before declarations of earlier cells
    * @param {string} source
@@ -58,7 +67,7 @@ function createCompiler(root, kept = []) {
    */
   function compile(before, source, n) {
     tslab.poll()
-    const r = tslab.convert(before, source)
+    const r = /** @type {ReturnType<typeof tslab.convert>} */ (convert(before, source))
     if (r.diagnostics.length) return { error: typeErrors(r.diagnostics, source, n) }
     const { code, declared } = split(r.output ?? '')
     const isAsync = Boolean(r.hasToplevelAwait) || ASYNC.test(code)

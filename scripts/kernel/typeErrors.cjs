@@ -1,5 +1,6 @@
 // @ts-check
 // What TypeScript found wrong in a cell, in the form of a Jupyter error.
+const { ts } = require('./transpile.cjs')
 
 /** @typedef {import('tslab/dist/converter').Diagnostic} Diagnostic */
 
@@ -43,4 +44,18 @@ function typeErrors(ds, source, n) {
   return { ename, evalue, traceback, line }
 }
 
-module.exports = { typeErrors }
+/**
+ * What the parser alone says: over some broken cells TypeScript's checker gives up with an error of
+ * its own.
+ * @param {string} source
+ * @returns {Diagnostic[]}
+ */
+function parseErrors(source) {
+  const tree = ts.createSourceFile('cell.ts', source, ts.ScriptTarget.ES2022)
+  const place = (/** @type {number} */ offset) => ({ offset, ...tree.getLineAndCharacterOfPosition(offset) })
+  const found = /** @type {any} */ (tree).parseDiagnostics
+  return found.map((/** @type {any} */ d) => ({ ...d, start: place(d.start), end: place(d.start + d.length),
+    messageText: ts.flattenDiagnosticMessageText(d.messageText, '\n'), fileName: undefined }))
+}
+
+module.exports = { parseErrors, typeErrors }
