@@ -1,5 +1,6 @@
 /** Executes notebooks as the kernel does: one compiler for all, a fresh process for each. */
 import * as path from 'path'
+import { Exercise, exercises } from './exercises'
 import { CodeCell, codeCells, directives, Notebook, Output } from './notebook'
 import { Collector, difference, jupyterMessage, spoken } from './outputs'
 
@@ -9,13 +10,17 @@ const { createSession } = require('./kernel/session.cjs')
 /** The compiler of cells; takes a second to make. */
 export interface Compiler { close(): void }
 
-/** `flags`: those of `known` that are chosen; `limit`: seconds that a cell may take. */
+/**
+ * `flags`: those of `known` that are chosen; `limit`: seconds that a cell may take; `solve`: try
+ * the exercises' solutions at the end.
+ */
 export interface RunOptions {
   root: string
   cwd: string
   known?: string[]
   flags?: string[]
   limit?: number
+  solve?: boolean
 }
 
 /** What came of a notebook: `failures` are ready to print, `skipped` says why cells are left out. */
@@ -65,25 +70,52 @@ export async function runNotebook(
   const report: Report = { failures: [], skipped: [], outputs: new Map(), stderr: '' }
   const { failures, skipped, outputs } = report, { root, cwd, limit = 120 } = options
   const collector = new Collector(), cells = codeCells(nb)
-  let now = cells[0]
+  const solved = options.solve ? exercises(nb, name) : []
+  let now = cells[0], said: Output[] = []
   const onOutput = (m: { type: string, [key: string]: any }) => {
     if (m.type === 'late') failures.push(failure(name, now, m.error, 'after the cell ended'))
-    else collector.add(outputs.get(now) ?? [], jupyterMessage(m))
+    else collector.add(said, jupyterMessage(m))
     if (m.name === 'stderr') report.stderr += m.text
   }
   const session: Session = createSession({ compiler, root, cwd, onOutput })
+  const run: Run = async cell => {
+    now = cell
+    said = []
+    return { outputs: said, error: await within(session, cell, limit) }
+  }
   for (const cell of cells) {
     const reason = skipReason(cell.source, options)
     if (reason) skipped.push(reason)
-    else outputs.set(now = cell, [])
-    const error = reason ? undefined : await within(session, cell, limit)
-    if (error) failures.push(failure(name, cell, error, notRun(cells, cell)))
-    if (error) break
+    if (reason) continue
+    const o = await run(cell)
+    outputs.set(cell, o.outputs)
+    if (o.error) failures.push(failure(name, cell, o.error, notRun(cells, cell)))
+    if (o.error) break
   }
+  if (!failures.length) failures.push(...await wrongSolutions(solved, name, run))
   await session.end()
   if (!failures.length) failures.push(...differences(name, outputs))
   return report
 }
+
+type Run = (cell: CodeCell) => Promise<{ outputs: Output[], error?: CellError }>
+
+/** Run each exercise's solution where the notebook ended, and its checks: what did not pass. */
+async function wrongSolutions(solved: Exercise[], name: string, run: Run) {
+  const failures: string[] = []
+  for (const { task, checks, solution } of solved) {
+    for (const cell of [{ ...task, source: solution }, ...checks]) {
+      const { outputs, error } = await run(cell), text = spoken(outputs).trim()
+      const isWrong = cell.number !== task.number && !passes(text)
+      const remark = 'with the solution below it in the place of the exercise'
+      if (error) failures.push(failure(name, cell, error, remark))
+      else if (isWrong) failures.push(`${name}, cell [${cell.number}]: ${text}\n(${remark})`)
+    }
+  }
+  return failures
+}
+
+const passes = (text: string) => /^✓ /m.test(text) && !/^· /m.test(text)
 
 function differences(name: string, outputs: Report['outputs']) {
   return [...outputs].flatMap(([cell, fresh]) => {

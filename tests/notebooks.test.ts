@@ -14,7 +14,7 @@ const { startKernel } = require('../scripts/kernel/client.cjs')
 const project = openProject(path.join(__dirname, '..')), { root, nbs, lib } = project
 const { words, flags, save } = asked()
 const names = notebookNames(project, words), cwd = path.join(root, nbs)
-const options = { root, cwd, known: project.flags, flags }
+const options = { root, cwd, known: project.flags, flags, solve: true }
 
 /** The first test starts them all, two at a time. */
 let started: Promise<Report>[] | undefined

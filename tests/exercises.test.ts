@@ -1,0 +1,64 @@
+import assert from 'assert/strict'
+import * as path from 'path'
+import { exercises } from '../scripts/exercises'
+import { readNotebook } from '../scripts/notebook'
+import { spoken } from '../scripts/outputs'
+import { openCompiler, runNotebook } from '../scripts/runner'
+import { notebookNames, openProject } from '../scripts/settings'
+import { notebook, project } from './project'
+
+const repo = openProject(path.join(__dirname, '..'))
+const fold = (code: string) => `# \n<details><summary>A solution</summary>\n\n${code}\n\n</details>`
+const task = 'const two = () => 1 // your turn'
+const check = 'check("two", () => { if (two() !== 2) throw new Error("not two") })'
+
+/** What a run finds wrong with an exercise that has `solution` for its solution. */
+async function wrong(solution: string): Promise<string[]> {
+  const { root } = project({}), says = '· two: not yet. not two\n'
+  const tell = 'const tell = (text: string) => console.log(text)'
+  const word = `function check(name: string, f: () => void) {
+    try { f(); tell('✓ ' + name) } catch (e) { tell('· ' + name + ': not yet. ' + e.message) }
+  }`
+  const nb = notebook(`${tell}\n${word}`, task, check, fold(solution))
+  nb.cells[2].outputs = [{ output_type: 'stream', name: 'stdout', text: says }]
+  const compiler = openCompiler(root)
+  const options = { root, cwd: path.join(root, 'nbs'), solve: true }
+  const { failures } = await runNotebook(compiler, nb, 'nbs/01_a.ipynb', options)
+  compiler.close()
+  return failures
+}
+
+it('exercises(nb) finds the learner\'s cell, its checks, and the folded code below', () => {
+  const nb = notebook('1', task, check, '2; check()\ncheck()', fold('In words:\n\n    a\n\n      b'))
+  const [found] = exercises(nb, 'x')
+  assert.deepEqual([found.task.number, found.solution], [2, 'a\n\n  b'])
+  assert.deepEqual(found.checks.map(o => o.number), [3, 4])
+  assert.deepEqual(exercises(notebook(task, '# prose', fold('only words')), 'x'), [])
+})
+
+it('exercises(nb) refuses a solution without a cell and a check right above it', () => {
+  const message = /^x: the solution "a = 1" wants a cell and its check right above it$/
+  for (const cells of [[task], [check], [task, check, '# prose between']]) {
+    assert.throws(() => exercises(notebook(...cells, fold('    a = 1')), 'x'), { message })
+  }
+})
+
+it('runNotebook(nb, { solve }) puts each solution in its place and wants its checks to pass', async () => {
+  assert.deepEqual(await wrong('    const two = () => 2'), [])
+  const remark = '(with the solution below it in the place of the exercise)'
+  assert.deepEqual(await wrong('    const two = () => 3'),
+    [`nbs/01_a.ipynb, cell [3]: · two: not yet. not two\n${remark}`])
+  assert.match((await wrong('    const two = (): string => 2'))[0], /cell \[2\], line 1: .*\n +TypeError/)
+})
+
+/** What the checks of an exercise say in the stored notebook. */
+const stored = ({ checks }: ReturnType<typeof exercises>[0]) =>
+  checks.map(o => spoken(o.cell.outputs ?? [])).join('\n')
+
+for (const name of notebookNames(repo).filter(o => /\/\d\d_/.test(o))) {
+  it(`${name} ends with exercises, unsolved, and their checks see it`, () => {
+    const found = exercises(readNotebook(path.join(repo.root, name), name), name)
+    assert.ok(found.length, 'no cell with a check and a folded solution in code below it')
+    for (const o of found) assert.match(stored(o), /^· /m, o.task.source)
+  })
+}
