@@ -25,7 +25,8 @@ export function sweep(folder: string): void {
   }
 }
 
-function isAlive(pid: number) {
+/** Whether there is a process `pid`. */
+export function isAlive(pid: number): boolean {
   try { return process.kill(pid, 0) } catch (e) {
     return (e as NodeJS.ErrnoException).code === 'EPERM'
   }
