@@ -1,45 +1,65 @@
-// Prints the project's speed bars as a table, each measured beside its peer in the same run: `npm run bench [-- name …]`.
-// Peers (PyTorch, nbdev) live in a throw-away environment in the system's temporary folder, never in the project.
+/**
+ * `npm run bench [-- name …]`: the project's speed bars as a table, each measured beside its peer
+ * in the same run. The exit code is 1 if a bar is missed. Peers (PyTorch, nbdev) live in a
+ * throw-away environment in the system's temporary folder, never in the project.
+ */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Row } from './bench/row'
 
-const peers = ['torch==2.15.0', 'nbdev==2.3.35', 'fastcore==1.7.29', 'execnb==0.1.16', 'setuptools']
+const peers = [
+  'torch==2.15.0', 'nbdev==2.3.35', 'fastcore==1.7.29', 'execnb==0.1.16', 'setuptools',
+]
 const env = join(tmpdir(), 'miniai-bench')
 const python = join(env, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
 
-/** Makes the peers' environment once; a half-made one is made again. */
+/** Whether `stamp` was written by an installation of exactly these peers. */
+export function isInstalled(stamp: string, pins = peers): boolean {
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === pins.join('\n')
+}
+
+/** Makes the peers' environment once; a half-made or older one is made again. */
 function preparePeers(): void {
-  const stamp = join(env, 'peers.txt')
-  if (existsSync(stamp)) return
-  console.log(`Installing the peers into ${env} (${peers.join(', ')}); this takes some minutes and 6 GB.`)
+  const stamp = join(env, 'peers.txt'), list = peers.join(', ')
+  if (isInstalled(stamp)) return
+  console.log(`Installing the peers into ${env} (${list}); this takes some minutes and 6 GB.`)
   execFileSync('python3', ['-m', 'venv', '--clear', env], { stdio: 'inherit' })
   execFileSync(python, ['-m', 'pip', 'install', '-q', ...peers], { stdio: 'inherit' })
   writeFileSync(stamp, peers.join('\n'))
 }
 
-function table(rows: Row[]): string {
+/** The rows as lines of text, columns under each other. */
+export function table(rows: Row[]): string {
   const cells = [['work', 'ours', 'peer', 'ratio', 'bar', ''], ...rows.map(row =>
     [row.work, row.ours, row.peer, row.ratio.toFixed(2), row.bar, row.ok ? 'met' : 'MISSED'])]
-  const width = cells[0].map((_, i) => Math.max(...cells.map(line => line[i].length)))
-  return cells.map(line => line.map((cell, i) => cell.padEnd(width[i])).join('  ').trimEnd()).join('\n')
+  const widths = cells[0].map((_, i) => Math.max(...cells.map(line => line[i].length)))
+  const text = (line: string[]) => line.map((cell, i) => cell.padEnd(widths[i])).join('  ')
+  return cells.map(line => text(line).trimEnd()).join('\n')
 }
+
+/** What the command ends with: 1 if a bar is missed. */
+export function exitCode(rows: Row[]): number { return rows.every(row => row.ok) ? 0 : 1 }
 
 const bench = (name: string): { run(python: string): Promise<Row[]> } => require(`./bench/${name}`)
 
-async function main(wanted: string[]): Promise<void> {
-  const names = readdirSync(join(__dirname, 'bench')).map(file => basename(file, '.ts')).filter(name => 'run' in bench(name))
+async function main(wanted: string[]): Promise<number> {
+  const all = readdirSync(join(__dirname, 'bench')).map(file => basename(file, '.ts'))
+  const names = all.filter(name => 'run' in bench(name))
   const unknown = wanted.find(name => !names.includes(name))
-  if (unknown) throw new Error(`bench: no bench is called "${unknown}"; there are ${names.join(', ')}`)
+  const list = names.join(', ')
+  if (unknown) throw new Error(`bench: no bench is called "${unknown}"; there are ${list}`)
   preparePeers()
   const rows: Row[] = []
   for (const name of wanted.length ? wanted : names) rows.push(...await bench(name).run(python))
   console.log(table(rows))
+  return exitCode(rows)
 }
 
-main(process.argv.slice(2)).catch(error => {
-  console.error(error.message)
-  process.exitCode = 1
-})
+if (require.main === module) {
+  main(process.argv.slice(2)).catch(error => {
+    console.error(error.message)
+    return 1
+  }).then(code => { process.exitCode = code })
+}

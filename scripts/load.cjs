@@ -1,12 +1,13 @@
-// Lets Node run the project's TypeScript: `node -r ./scripts/load.cjs file.ts`. Each file is stripped
-// of its types once; the result is kept in `.cache/js`, so that a tool starts without the compiler.
+// Lets Node run the project's TypeScript: `node -r ./scripts/load.cjs file.ts`. Each file is
+// stripped of its types once; the result is kept in `.cache/js`, so that a tool starts without the
+// compiler.
 const { createHash } = require('crypto')
 const fs = require('fs')
 const { createRequire, enableCompileCache, wrap } = require('module')
 const path = require('path')
 const vm = require('vm')
 
-const cache = path.join(__dirname, '..', '.cache', 'js')
+const cache = path.join(__dirname, '..', '.cache', 'js'), month = 30 * 24 * 3600e3
 const { version } = installed()
 
 enableCompileCache?.(path.join(cache, 'v8'))
@@ -19,7 +20,8 @@ require.extensions['.ts'] = (module, file) => {
 const loadJs = require.extensions['.js']
 require.extensions['.js'] = (module, file) => {
   process.setSourceMapsEnabled(false)
-  const load = !enableCompileCache && file.endsWith('/typescript/lib/typescript.js') ? loadKept : loadJs
+  const isCompiler = file.endsWith('/typescript/lib/typescript.js')
+  const load = isCompiler && !enableCompileCache ? loadKept : loadJs
   try { load(module, file) } finally { process.setSourceMapsEnabled(true) }
 }
 
@@ -37,6 +39,15 @@ function keep(file, data) {
   fs.mkdirSync(cache, { recursive: true })
   fs.writeFileSync(`${file}.${process.pid}.part`, data)
   fs.renameSync(`${file}.${process.pid}.part`, file)
+  if (!process.listeners('exit').includes(prune)) process.on('exit', prune)
+}
+
+/** Whoever adds something removes what is old; if it is still wanted, it is made again. */
+function prune() {
+  const isOld = file => Date.now() - (fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs) > month
+  const files = fs.readdirSync(cache, { recursive: true, withFileTypes: true })
+    .filter(o => o.isFile()).map(o => path.join(o.parentPath ?? o.path, o.name))
+  for (const file of files.filter(isOld)) fs.rmSync(file, { force: true })
 }
 
 function installed() {

@@ -27,7 +27,7 @@ const headLine = /^\/\/ Do not edit: .* from (.+) \(([0-9a-f]{12})\)\n/
 /** The first line of each cell's part of a module: where it comes from. */
 export const mark = /^\/\/ %% (\S.*\.ipynb) ([\w-]+)$/
 
-/** All modules that the notebooks, in the order of their numbers, export; errors name their place. */
+/** All modules that the notebooks, in order of number, export; errors name their place. */
 export function buildModules(read: Read[], { lib, owners = new Map() }: Options): Module[] {
   const plan: Plan = new Map()
   for (const { module, cell } of read.flatMap(o => o.cells)) {

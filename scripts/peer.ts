@@ -12,7 +12,10 @@ for line in sys.stdin:
     else:
       text, n = text
       code, times = compile(text, 'timed', 'eval'), []
-      for _ in range(n): start = time.perf_counter(); eval(code, names); times.append(time.perf_counter() - start)
+      for _ in range(n):
+        start = time.perf_counter()
+        eval(code, names)
+        times.append(time.perf_counter() - start)
       print(sorted(times)[n // 2])
   except Exception: print('error ' + repr(traceback.format_exc()))
   sys.stdout.flush()
@@ -20,7 +23,7 @@ for line in sys.stdin:
 
 export type Peer = Awaited<ReturnType<typeof startPeer>>
 
-/** Start Python and run `code` in it; `time` gives the median of `n` runs of an expression in seconds. */
+/** Start Python and run `code` in it; `time` gives the median of `n` runs of a text in seconds. */
 export async function startPeer(python: string, code: string) {
   const child = spawn(python, ['-c', server], { stdio: ['pipe', 'pipe', 'inherit'] })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()

@@ -1,5 +1,7 @@
 /** What the export needs of one notebook: pure, and plain data, so that it can be kept. */
-import { ExportCell, checkedDirectives, exportCell, exportDirective, importedModules } from './cells'
+import {
+  ExportCell, checkedDirectives, exportCell, exportDirective, importedModules,
+} from './cells'
 import { Module, buildModules, mark } from './module'
 import { CodeCell, Directive, Notebook, cellSource, codeCells } from './notebook'
 import { Place, where } from './place'

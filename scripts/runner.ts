@@ -23,7 +23,7 @@ export interface RunOptions {
   solve?: boolean
 }
 
-/** What came of a notebook: `failures` are ready to print, `skipped` says why cells are left out. */
+/** What came of a notebook: `failures` are ready to print, `skipped` has the reasons of gaps. */
 export interface Report {
   failures: string[]
   skipped: string[]

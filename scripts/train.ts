@@ -1,8 +1,8 @@
 /**
  * `npm run train -- 08`: runs a notebook at full size without the lab.
  *
- * What it trains lies in `runs/NN_name`: the models, the log of what the cells said, and while it runs the checkpoints from which
- * the next start goes on after a kill.
+ * What it trains lies in `runs/NN_name`: the models, the log of what the cells said, and while it
+ * runs the checkpoints from which the next start goes on after a kill.
  */
 import * as fs from 'fs'
 import * as path from 'path'
@@ -25,25 +25,33 @@ export function log(report: Report): string {
 export async function train(root: string, name: string, folder: string): Promise<boolean> {
   fs.mkdirSync(folder, { recursive: true })
   Object.assign(process.env, { MINIAI_FULL: '1', MINIAI_RUN: folder })
-  const compiler = openCompiler(root), nb = readNotebook(path.join(root, name), name), { flags } = openProject(root)
-  const options = { root, cwd: path.dirname(path.join(root, name)), known: flags, flags: ['slow'], limit: 10 * day }
+  const compiler = openCompiler(root), nb = readNotebook(path.join(root, name), name)
+  const cwd = path.dirname(path.join(root, name)), known = openProject(root).flags
+  const options = { root, cwd, known, flags: ['slow'], limit: 10 * day }
   console.log(`training ${name}, ${codeCells(nb).length} cells, in ${folder}`)
   const report = await runNotebook(compiler, nb, name, options).finally(() => compiler.close())
-  const failures = report.failures.filter(o => !o.includes('npm test -- --save')) // full size says other numbers
-  writeAtomic(path.join(folder, 'log.txt'), [log(report), ...failures, report.stderr].filter(Boolean).join('\n'))
+  // full size says other numbers than are stored
+  const failures = report.failures.filter(o => !o.includes('npm test -- --save'))
+  const texts = [log(report), ...failures, report.stderr].filter(Boolean)
+  writeAtomic(path.join(folder, 'log.txt'), texts.join('\n'))
   for (const o of failures) console.error(o)
   const kept = fs.readdirSync(folder).filter(o => o.endsWith('.checkpoint'))
   if (!failures.length) for (const o of kept) fs.rmSync(path.join(folder, o))
   return !failures.length
 }
 
+async function main(words: string[]): Promise<boolean> {
+  const project = openProject(path.dirname(__dirname)), { root } = project
+  const names = words.length ? notebookNames(project, words) : [], [name] = names
+  const advice = 'wanted one notebook, as in "npm run train -- 08"'
+  if (names.length !== 1) throw new Error(`train: ${advice}, got ${names.join(', ') || 'none'}`)
+  const folder = path.join(root, 'runs', path.basename(name, '.ipynb')), start = performance.now()
+  const isDone = await train(root, name, folder), files = fs.readdirSync(folder).join(', ')
+  const seconds = Math.round((performance.now() - start) / 1000)
+  console.log(`${isDone ? 'done' : 'stopped'} after ${seconds} s: ${files}`)
+  return isDone
+}
+
 if (require.main === module) {
-  command([], async (_, words) => {
-    const { root } = openProject(path.dirname(__dirname)), names = words.length ? notebookNames(openProject(root), words) : []
-    if (names.length !== 1) throw new Error(`train: wanted one notebook, as in "npm run train -- 08", got ${names.join(', ') || 'none'}`)
-    const folder = path.join(root, 'runs', path.basename(names[0], '.ipynb')), start = performance.now()
-    const isDone = await train(root, names[0], folder)
-    console.log(`${isDone ? 'done' : 'stopped'} after ${((performance.now() - start) / 1000).toFixed(0)} s: ${fs.readdirSync(folder).join(', ')}`)
-    process.exit(isDone ? 0 : 1)
-  })
+  command([], async (_, words) => process.exit(await main(words) ? 0 : 1))
 }

@@ -1,4 +1,5 @@
-// A full export against `nbdev_export` on the 36 notebooks of fastai/course22p2, whole commands, start included.
+// A full export against `nbdev_export` on the 36 notebooks of fastai/course22p2: whole commands,
+// start included.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +12,8 @@ const root = join(__dirname, '../..')
 function course(): string {
   const dir = process.env.MINIAI_COURSE22P2 ?? join(tmpdir(), 'miniai-course22p2')
   if (existsSync(join(dir, 'nbs'))) return dir
-  execFileSync('git', ['clone', '-q', '--depth', '1', 'https://github.com/fastai/course22p2', dir], { stdio: 'inherit' })
+  const url = 'https://github.com/fastai/course22p2'
+  execFileSync('git', ['clone', '-q', '--depth', '1', url, dir], { stdio: 'inherit' })
   return dir
 }
 
@@ -19,7 +21,8 @@ function course(): string {
 function seconds(command: string, args: string[], cwd: string): number {
   const start = performance.now()
   const { status, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' })
-  if (status !== 0) throw new Error(`bench export: ${command} ended with ${status}: ${stderr.trim().split('\n').at(-1)}`)
+  const why = stderr.trim().split('\n').at(-1)
+  if (status !== 0) throw new Error(`bench export: ${command} ended with ${status}: ${why}`)
   return (performance.now() - start) / 1000
 }
 

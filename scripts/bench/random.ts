@@ -10,7 +10,8 @@ export async function run(python: string): Promise<Row[]> {
   await useBackend()
   const peer = await startPeer(python, 'import torch; torch.set_num_threads(2)')
   const against = async (ours: () => tf.Tensor, theirs: string) => {
-    const t = await alternate(() => seconds(() => ours().dispose(), 300), () => peer.time(theirs, 300), 21)
+    const own = () => seconds(() => ours().dispose(), 300)
+    const t = await alternate(own, () => peer.time(theirs, 300), 21)
     return [t.ours, t.peer] as const
   }
   seed(42)

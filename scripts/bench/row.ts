@@ -1,5 +1,15 @@
-/** One line of the table: times as text, `ratio` the median of ours ÷ peer (or what `bar` says), `ok` whether the bar is met. */
-export interface Row { work: string, ours: string, peer: string, ratio: number, bar: string, ok: boolean }
+/**
+ * One line of the table: times as text, `ratio` the median of ours ÷ peer (or what `bar` says),
+ * `ok` whether the bar is met.
+ */
+export interface Row {
+  work: string
+  ours: string
+  peer: string
+  ratio: number
+  bar: string
+  ok: boolean
+}
 
 /** The middle value of `xs`. */
 export function median(xs: number[]): number {
@@ -13,8 +23,9 @@ export function time(seconds: number): string {
   return `${(seconds * scale).toPrecision(3)} ${unit}`
 }
 
-/** A row from paired timings in seconds, taken alternately; the bar is the largest ratio of ours ÷ peer allowed. */
+/** A row from paired timings in seconds, taken alternately; ours ÷ peer may be at most `most`. */
 export function row(work: string, ours: number[], peer: number[], most: number): Row {
   const ratio = median(ours.map((seconds, i) => seconds / peer[i]))
-  return { work, ours: time(median(ours)), peer: time(median(peer)), ratio, bar: `≤ ${most}`, ok: ratio <= most }
+  const times = { ours: time(median(ours)), peer: time(median(peer)) }
+  return { work, ...times, ratio, bar: `≤ ${most}`, ok: ratio <= most }
 }

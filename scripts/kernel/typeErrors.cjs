@@ -53,10 +53,14 @@ function typeErrors(ds, source, n) {
  */
 function parseErrors(source) {
   const tree = ts.createSourceFile('cell.ts', source, ts.ScriptTarget.ES2022)
-  const place = (/** @type {number} */ offset) => ({ offset, ...tree.getLineAndCharacterOfPosition(offset) })
+  const place = (/** @type {number} */ offset) =>
+    ({ offset, ...tree.getLineAndCharacterOfPosition(offset) })
   const found = /** @type {any} */ (tree).parseDiagnostics
-  return found.map((/** @type {any} */ d) => ({ ...d, start: place(d.start), end: place(d.start + d.length),
-    messageText: ts.flattenDiagnosticMessageText(d.messageText, '\n'), fileName: undefined }))
+  return found.map((/** @type {any} */ d) => {
+    const messageText = ts.flattenDiagnosticMessageText(d.messageText, '\n')
+    const [start, end] = [d.start, d.start + d.length].map(place)
+    return { ...d, start, end, messageText, fileName: undefined }
+  })
 }
 
 module.exports = { parseErrors, typeErrors }
