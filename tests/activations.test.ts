@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { ActivationStats, BatchNorm, GeneralRelu, GroupNorm, Hook, initWeights, LayerNorm, lsuvInit } from 'miniai/activations'
+import {
+  ActivationStats, BatchNorm, GeneralRelu, GroupNorm, Hook, initWeights, LayerNorm, lsuvInit,
+} from 'miniai/activations'
 import { tf, useBackend } from 'miniai/engine'
 import { Learner } from 'miniai/learner'
 import { randn, seed } from 'miniai/random'
@@ -12,9 +14,13 @@ const close = (a: ArrayLike<number>, b: number[], eps = 1e-4) =>
 const sines = (shape: number[]) => tf.sin(tf.range(0, 24)).reshape(shape)
 
 it('LayerNorm, BatchNorm and GroupNorm give what PyTorch gives', () => {
-  // PyTorch 2.15: x = sin(0 … 23) as [2, 3, 4]; LayerNorm(4), BatchNorm1d(4) of [6, 4], GroupNorm(2, 4) over the middle axis too
-  close(new LayerNorm(4).call(sines([2, 3, 4])).dataSync(), [-1.16434, 0.90715, 1.07413, -0.81694, -0.67739, -1.00163])
-  close(new GroupNorm(2, 4).call(sines([2, 3, 4])).dataSync(), [-0.11843, 1.01573, 1.39727, 0.24143, -1.13848, -1.41091])
+  // PyTorch 2.15: x = sin(0 … 23) as [2, 3, 4]; LayerNorm(4), BatchNorm1d(4) of [6, 4],
+  // GroupNorm(2, 4) over the middle axis too
+  const x = sines([2, 3, 4])
+  close(new LayerNorm(4).call(x).dataSync(),
+    [-1.16434, 0.90715, 1.07413, -0.81694, -0.67739, -1.00163])
+  close(new GroupNorm(2, 4).call(x).dataSync(),
+    [-0.11843, 1.01573, 1.39727, 0.24143, -1.13848, -1.41091])
   const bn = new BatchNorm(4)
   close(bn.call(sines([6, 4])).dataSync(), [-0.07919, 0.96742, 1.2699, 0.277, -1.19936, -1.37639])
   close(bn.running_mean.dataSync(), [0.00535, 0.00983, 0.00528, -0.00413])
@@ -34,7 +40,8 @@ it('BatchNorm normalises pictures by feature, and in use by what it has kept', (
 })
 
 it('GroupNorm refuses groups that do not divide the features', () => {
-  assert.throws(() => new GroupNorm(3, 4), { name: 'RangeError', message: 'GroupNorm: 4 features make no 3 groups' })
+  const message = 'GroupNorm: 4 features make no 3 groups'
+  assert.throws(() => new GroupNorm(3, 4), { name: 'RangeError', message })
 })
 
 it('Hook sees outputs until it is removed, and leaves other hooks', () => {
@@ -51,9 +58,10 @@ it('Hook sees outputs until it is removed, and leaves other hooks', () => {
 const net = (act: () => Module = () => new Relu()) =>
   new Sequential(new Linear(4, 8), act(), new Linear(8, 8), act(), new Linear(8, 2))
 
-it('ActivationStats keeps a number for each layer and batch, and takes its hooks away', async () => {
+it('ActivationStats keeps a number for each layer and batch, and removes its hooks', async () => {
   seed(1)
-  const x = randn([40, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt()), model = net(), stats = new ActivationStats()
+  const x = randn([40, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt())
+  const model = net(), stats = new ActivationStats()
   await new Learner(model, getDls(ds, ds, { bs: 8 }), { cbs: [stats] }).fit(2)
   assert.equal(stats.stats.length, 3)
   for (const { means, stds, dead, hists } of stats.stats) {
@@ -65,8 +73,11 @@ it('ActivationStats keeps a number for each layer and batch, and takes its hooks
 })
 
 it('ActivationStats finds the dead units of a ReLU', async () => {
-  const x = tf.ones([8, 4]), ds = new Dataset(x, tf.zeros([8], 'int32')), model = net(), stats = new ActivationStats(o => o instanceof Relu)
-  for (const o of model.modules()) if (o instanceof Linear) o.bias!.assign(tf.fill([o.nf], -100) as tf.Variable)
+  const ds = new Dataset(tf.ones([8, 4]), tf.zeros([8], 'int32'))
+  const model = net(), stats = new ActivationStats(o => o instanceof Relu)
+  for (const o of model.modules()) {
+    if (o instanceof Linear) o.bias!.assign(tf.fill([o.nf], -100) as tf.Variable)
+  }
   await new Learner(model, getDls(ds, ds, { bs: 8 }), { cbs: [stats] }).fit(1)
   assert.deepEqual(stats.stats.map(o => o.dead), [[1], [1]])
 })
@@ -77,8 +88,9 @@ it('initWeights gives Linears the deviation √(2 / ((1 + leak²) ni))', () => {
 })
 
 it('GeneralRelu leaks and shifts', () => {
-  close(new GeneralRelu({ leak: 0.2, sub: 0.1 }).call(tf.tensor([-1, 0, 1])).dataSync(), [-0.3, -0.1, 0.9])
-  close(new GeneralRelu({ leak: 0, sub: 0 }).call(tf.tensor([-1, 0, 1])).dataSync(), [0, 0, 1])
+  const xs = tf.tensor([-1, 0, 1])
+  close(new GeneralRelu({ leak: 0.2, sub: 0.1 }).call(xs).dataSync(), [-0.3, -0.1, 0.9])
+  close(new GeneralRelu({ leak: 0, sub: 0 }).call(xs).dataSync(), [0, 0, 1])
 })
 
 it('lsuvInit(model, xb) gives each activation mean 0 and deviation 1, and leaves no tensor', () => {

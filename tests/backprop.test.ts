@@ -15,7 +15,8 @@ it('Value gives the gradients that micrograd publishes', () => {
   d = d.add(d.mul(3).add(b.sub(a).relu()))
   const f = c.sub(d).pow(2), g = f.div(2).add(new Value(10).div(f))
   g.backward()
-  assert.deepEqual([g.data, a.grad, b.grad].map(x => x.toFixed(4)), ['24.7041', '138.8338', '645.5773'])
+  const texts = [g.data, a.grad, b.grad].map(x => x.toFixed(4))
+  assert.deepEqual(texts, ['24.7041', '138.8338', '645.5773'])
 })
 
 it('Value.backward() called twice gives the same gradients', () => {
@@ -49,7 +50,9 @@ it('Value.relu() passes no gradient at or below zero', () => {
   }
 })
 
-it('Value prints number and gradient', () => assert.equal(inspect(new Value(2)), 'Value(2, grad 0)'))
+it('Value prints number and gradient', () => {
+  assert.equal(inspect(new Value(2)), 'Value(2, grad 0)')
+})
 
 it('slopeAlong(f, x, d) is the slope in that direction, and leaves no tensor', () => {
   const x = tf.tensor([1, 2, 3]), d = tf.tensor([1, 0, -1]), before = tf.memory().numTensors

@@ -12,12 +12,17 @@ export const softwareCard: NodeJS.ProcessEnv | undefined = browser ? {
   LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, browser].filter(Boolean).join(':')
 } : undefined
 
+/** Whether `MINIAI_REQUIRE` names `part`: its tests must then run, and fail where it is missing. */
+export const isRequired = (part: string): boolean =>
+  (process.env.MINIAI_REQUIRE ?? '').split(' ').includes(part)
+
 /** What a program said, and how it ended. */
 export interface Ended { out: string, err: string, status: number | null }
 
 /** Run `code` as an async function's body in its own process, with variables and flags of Node. */
 export function runChild(code: string, env: NodeJS.ProcessEnv = {}, flags: string[] = []): Ended {
-  const program = `const { tf, useBackend } = require('miniai/engine'); void (async () => {${code}\n})()`
+  const names = 'const { tf, useBackend } = require("miniai/engine")'
+  const program = `${names}; void (async () => {${code}\n})()`
   const args = [...flags, '-r', './scripts/load.cjs', '-e', program]
   const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 60_000,
     env: { ...process.env, ...env } } as const

@@ -4,9 +4,9 @@ import { createHash } from 'crypto'
 import * as fs from 'fs'
 import { createServer, IncomingMessage, RequestListener, ServerResponse } from 'http'
 import { AddressInfo, createServer as createTcpServer } from 'net'
-import { tmpdir } from 'os'
 import { basename, join } from 'path'
 import { loadMnist, urlretrieve } from 'miniai/files'
+import { temporary } from './folders'
 
 const body = Buffer.from(Array.from({ length: 200000 }, (_, i) => (i * i) >> 7 & 255))
 const other = Buffer.from(body).reverse()
@@ -17,13 +17,10 @@ let dir = '', path = '', part = ''
 
 /** A test with an empty folder of its own; its servers are closed behind it. */
 const scene = (title: string, f: () => Promise<void>) => it(title, async () => {
-  dir = fs.mkdtempSync(join(tmpdir(), 'downloads-'))
+  dir = temporary()
   path = join(dir, 'sub/file.bin')
   part = `${path}.${process.pid}.part`
-  try { await f() } finally {
-    for (const close of closers.splice(0)) close()
-    fs.rmSync(dir, { recursive: true })
-  }
+  try { await f() } finally { for (const close of closers.splice(0)) close() }
 })
 
 /** The beginning of a program that downloads. */
@@ -270,7 +267,7 @@ scene('urlretrieve(url, path) refuses what is no address', async () => {
   await assert.rejects(urlretrieve('nonsense', path), /nonsense: .*Invalid URL/)
 })
 
-scene('urlretrieve(url, path) takes over the part of a dead program, not of a living one', async () => {
+scene('urlretrieve(url, path) takes over a dead program\'s part, not a living one\'s', async () => {
   const { url, asked } = await serve((req, res) => good(req, res))
   fs.mkdirSync(join(dir, 'sub'))
   const begun = (pid: number) => {

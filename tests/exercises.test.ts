@@ -29,7 +29,8 @@ async function wrong(solution: string): Promise<string[]> {
 }
 
 it('exercises(nb) finds the learner\'s cell, its checks, and the folded code below', () => {
-  const nb = notebook('1', task, check, '2; check()\ncheck()', fold('In words:\n\n    a\n\n      b'))
+  const words = fold('In words:\n\n    a\n\n      b')
+  const nb = notebook('1', task, check, '2\ncheck()', words)
   const [found] = exercises(nb, 'x')
   assert.deepEqual([found.task.number, found.solution], [2, 'a\n\n  b'])
   assert.deepEqual(found.checks.map(o => o.number), [3, 4])
@@ -43,12 +44,13 @@ it('exercises(nb) refuses a solution without a cell and a check right above it',
   }
 })
 
-it('runNotebook(nb, { solve }) puts each solution in its place and wants its checks to pass', async () => {
+it('runNotebook(nb, { solve }) tries each solution, and its checks must pass', async () => {
   assert.deepEqual(await wrong('    const two = () => 2'), [])
   const remark = '(with the solution below it in the place of the exercise)'
   assert.deepEqual(await wrong('    const two = () => 3'),
     [`nbs/01_a.ipynb, cell [3]: · two: not yet. not two\n${remark}`])
-  assert.match((await wrong('    const two = (): string => 2'))[0], /cell \[2\], line 1: .*\n +TypeError/)
+  const [typed] = await wrong('    const two = (): string => 2')
+  assert.match(typed, /cell \[2\], line 1: .*\n +TypeError/)
 })
 
 /** What the checks of an exercise say in the stored notebook. */

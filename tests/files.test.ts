@@ -1,9 +1,9 @@
 import { strict as assert } from 'assert'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'fs'
-import { tmpdir } from 'os'
+import { existsSync, readFileSync, writeFileSync } from 'fs'
 import { join } from 'path'
 import { gzipSync } from 'zlib'
 import { gunzip, loadMnist, mkdir, sh, unpickle } from 'miniai/files'
+import { temporary } from './folders'
 
 /** A result in the form that `fixtures/pickles.json` keeps values in. */
 function told(o: any): any {
@@ -104,7 +104,8 @@ it('unpickle(bytes) refuses an array whose bytes do not fit its shape, before ma
   const o = pickles.find(o => o.line === line)!
   const bytes = Buffer.from(o.pickle, 'base64'), shape = bytes.indexOf(latin('K\x02K\x03\x86'))
   bytes[shape + 1] = 200
-  assert.throws(() => unpickle(bytes), /array \[200,3\] of float32 has 24 bytes in place of 2400, at/)
+  const message = /array \[200,3\] of float32 has 24 bytes in place of 2400, at/
+  assert.throws(() => unpickle(bytes), message)
 })
 
 it('unpickle(bytes, {limit}) stops small pickles that want much memory', () => {
@@ -120,13 +121,15 @@ it('unpickle(bytes) survives a million lists in each other, and forty doublings'
   for (; o; o = o[0]) depth++
   assert.equal(depth, 1e6)
   const twice = (i: number) => latin(`q-h-\x86`).map(o => o === 45 ? i : o)
-  const doubled = unpickle(Buffer.from([93, ...Array.from({ length: 40 }, (_, i) => [...twice(i)]).flat(), 46]))
+  const doublings = Array.from({ length: 40 }, (_, i) => [...twice(i)]).flat()
+  const doubled = unpickle(Buffer.from([93, ...doublings, 46]))
   assert.equal((doubled as any[]).length, 2)
 })
 
 it('unpickle(bytes, {globals, persistentLoad}) lets functions be allowed by name', () => {
   class Ordered extends Map { state: unknown; setState(o: unknown) { this.state = o } }
-  const bytes = latin('\x80\x02ccollections\nOrderedDict\n)R(X\x01\0\0\0wX\x02\0\0\0id\x85QuK\x05b.')
+  const fields = 'X\x01\0\0\0wX\x02\0\0\0id\x85QuK\x05b'
+  const bytes = latin(`\x80\x02ccollections\nOrderedDict\n)R(${fields}.`)
   const o = unpickle(bytes, {
     globals: { 'collections.OrderedDict': () => new Ordered() },
     persistentLoad: id => ({ from: id })
@@ -151,11 +154,12 @@ function damaged(bytes: Buffer, r: () => number): Buffer {
   let o = Buffer.from(bytes)
   for (let n = 1 + Math.floor(r() * 3); n > 0; n--) {
     const at = Math.floor(r() * o.length), kind = r()
+    const [head, tail] = [o.subarray(0, at), o.subarray(at)]
     if (kind < 0.5) o[at] = r() * 256
     else if (kind < 0.6) o[at] ^= 1 << Math.floor(r() * 8)
-    else if (kind < 0.75) o = Buffer.concat([o.subarray(0, at), o.subarray(at + 1 + r() * 4)])
-    else if (kind < 0.9) o = Buffer.concat([o.subarray(0, at), Buffer.of(r() * 256), o.subarray(at)])
-    else o = o.subarray(0, at)
+    else if (kind < 0.75) o = Buffer.concat([head, tail.subarray(1 + r() * 4)])
+    else if (kind < 0.9) o = Buffer.concat([head, Buffer.of(r() * 256), tail])
+    else o = head
   }
   return o
 }
@@ -230,17 +234,15 @@ it('loadMnist() gives the digits with their exact numbers', async () => {
 })
 
 it('loadMnist(path) refuses another file', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'mnist-')), path = join(dir, 'x.pkl.gz')
+  const path = join(temporary(), 'x.pkl.gz')
   writeFileSync(path, gzipSync(latin('\x80\x02((]]t(]]t(]]tt.')))
   await assert.rejects(loadMnist(path), /loadMnist: expected shapes \[50000,784\] and \[50000\]/)
-  rmSync(dir, { recursive: true })
 })
 
 it('mkdir(path) makes all folders and may be called twice', () => {
-  const dir = mkdtempSync(join(tmpdir(), 'mkdir-')), path = join(dir, 'a/b/c')
+  const path = join(temporary(), 'a/b/c')
   assert.equal(mkdir(mkdir(path)), path)
   assert.ok(existsSync(path))
-  rmSync(dir, { recursive: true })
 })
 
 it('sh(command) gives the output, and an error with the words of a command that fails', () => {

@@ -1,20 +1,22 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
-import { Callback, CancelBatchException, CancelEpochException, CancelFitException, CheckpointCB, cosine, Learner,
-  lrFind, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB, TrainCB } from 'miniai/learner'
+import {
+  Callback, CancelBatchException, CancelEpochException, CancelFitException, CheckpointCB, cosine,
+  Learner, lrFind, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB, TrainCB,
+} from 'miniai/learner'
 import { randn, seed } from 'miniai/random'
 import { saveModel } from 'miniai/safetensors'
 import { accuracy, Adam, Dataset, getDls, Linear, Relu, Sequential } from 'miniai/training'
+import { temporary } from './folders'
 
 const { startKernel } = require('../scripts/kernel/client.cjs')
 
 before(async () => { await useBackend() })
 
-const folder = mkdtempSync(join(tmpdir(), 'miniai-learner-'))
+const folder = temporary(), root = join(__dirname, '..')
 
 /** 40 + 20 points that a line divides: 5 batches of 8 to train on, 2 of 16 for validation. */
 function setUp(options: ConstructorParameters<typeof Learner>[2] = {}) {
@@ -66,7 +68,8 @@ it('Learner.fit ends a batch, an epoch or the fit where a callback asks for it',
 
 it('Learner.fit calls callbacks by their order, not by their place', async () => {
   const notes: number[] = []
-  const cb = (order: number) => Object.assign(new Callback(), { order, beforeFit: () => { notes.push(order) } })
+  const cb = (order: number) =>
+    Object.assign(new Callback(), { order, beforeFit: () => { notes.push(order) } })
   await setUp({ cbs: [cb(3), cb(-1)] }).fit(0, { cbs: [cb(2)] })
   assert.deepEqual(notes, [-1, 2, 3])
 })
@@ -89,7 +92,8 @@ it('Learner.fit leaves no tensors but those of the optimizer, whatever ends it',
   await learn.fit(2)
   assert.equal(tf.memory().numTensors, before)
   for (const at of ['afterPredict', 'afterStep', 'afterBatch', 'beforeEpoch']) {
-    const { cb } = noting(at === 'afterBatch' || at === 'beforeEpoch' ? [] : inside, at, new Error('oops'))
+    const isOutside = at === 'afterBatch' || at === 'beforeEpoch'
+    const { cb } = noting(isOutside ? [] : inside, at, new Error('oops'))
     await assert.rejects(learn.fit(1, { cbs: [cb] }), /oops/)
     await new Promise(done => setImmediate(done))
     assert.equal(tf.memory().numTensors, before, at)
@@ -97,10 +101,10 @@ it('Learner.fit leaves no tensors but those of the optimizer, whatever ends it',
 })
 
 it('Learner.fit sets the model to training and to use', async () => {
-  const learn = setUp(), notes: boolean[][] = []
-  const cb = Object.assign(new Callback(), { beforeBatch: (o: Learner) => { notes.push([o.training, o.model.training]) } })
-  await learn.fit(1, { cbs: [cb] })
-  assert.deepEqual(notes.map(String), [...Array(5).fill('true,true'), ...Array(2).fill('false,false')])
+  const learn = setUp(), notes: string[] = []
+  const beforeBatch = (o: Learner) => { notes.push(`${o.training}, ${o.model.training}`) }
+  await learn.fit(1, { cbs: [Object.assign(new Callback(), { beforeBatch })] })
+  assert.deepEqual(notes, [...Array(5).fill('true, true'), ...Array(2).fill('false, false')])
 })
 
 it('TrainCB can be replaced: another prediction, another loss', async () => {
@@ -121,7 +125,8 @@ it('MetricsCB counts items, not batches', async () => {
 })
 
 it('SchedCB sets the rate by the part that is done, and gives it back', async () => {
-  const recorder = new RecorderCB(), learn = setUp({ lr: 2, cbs: [recorder, new SchedCB(done => done)] })
+  const recorder = new RecorderCB(), sched = new SchedCB(done => done)
+  const learn = setUp({ lr: 2, cbs: [recorder, sched] })
   await learn.fit(2)
   recorder.lrs.forEach((lr, i) => assert.ok(Math.abs(lr - 2 * i / 10) < 1e-9))
   assert.equal(learn.lr, 2)
@@ -135,16 +140,18 @@ it('cosine and oneCycle begin, turn and end where they say', () => {
 })
 
 it('lrFind(learn) gives back the weights, also those of a model that it ruined', async () => {
-  const learn = setUp(), weights = () => Object.values(learn.model.state()).map(v => [...v.dataSync()])
-  const old = weights(), { lrs, losses } = await lrFind(learn, { start: 1e-3, gamma: 2, epochs: 20 })
+  const learn = setUp(), state = () => Object.values(learn.model.state())
+  const weights = () => state().map(v => [...v.dataSync()]), old = weights()
+  const { lrs, losses } = await lrFind(learn, { start: 1e-3, gamma: 2, epochs: 20 })
   assert.deepEqual(weights(), old)
   assert.ok(lrs.length > 5 && losses.length === lrs.length)
 })
 
-it('CheckpointCB refuses a file of another fit, of another model, and one that is no checkpoint', async () => {
+it('CheckpointCB refuses a file of another fit, another model, and no checkpoint', async () => {
   const path = join(folder, 'refused'), cb = () => new CheckpointCB(path)
   await setUp({ cbs: [cb()] }).fit(2)
-  await assert.rejects(setUp({ cbs: [cb()] }).fit(3), /belongs to a fit of 2 epochs of 5 batches, this one has 3 of 5/)
+  const other = /belongs to a fit of 2 epochs of 5 batches, this one has 3 of 5/
+  await assert.rejects(setUp({ cbs: [cb()] }).fit(3), other)
   await assert.rejects(setUp({ opt: Adam, cbs: [cb()] }).fit(2), /there is no "opt\./)
   const learn = setUp()
   saveModel(path, learn.model)
@@ -159,18 +166,21 @@ interface Ran { out: string, killed: boolean }
 
 /** Run the program of tests/resume.ts; with `delay`, kill it so many ms after its fit began. */
 function run(path: string, delay?: number): Promise<Ran> {
-  const child = spawn(process.execPath, ['-r', join(__dirname, '../scripts/load.cjs'), join(__dirname, 'resume.ts'), path])
+  const args = ['-r', join(root, 'scripts/load.cjs'), join(__dirname, 'resume.ts'), path]
+  const child = spawn(process.execPath, args), kill = () => child.kill('SIGKILL')
   let out = ''
   child.stdout.on('data', o => { out += o })
   child.stderr.on('data', o => {
-    if (delay !== undefined && String(o).includes('begins')) setTimeout(() => child.kill('SIGKILL'), delay)
+    if (delay !== undefined && String(o).includes('begins')) setTimeout(kill, delay)
   })
-  return new Promise(done => child.on('close', (_, signal) => done({ out, killed: signal === 'SIGKILL' })))
+  return new Promise(done =>
+    child.on('close', (_, signal) => done({ out, killed: signal === 'SIGKILL' })))
 }
 
-it('a fit killed with -9 again and again ends with the numbers of one that was left alone', async function () {
+it('a fit killed with -9 again and again ends like one that was left alone', async function () {
   this.timeout(300000)
-  const start = performance.now(), whole = await run(join(folder, 'whole')), lasted = performance.now() - start
+  const start = performance.now(), whole = await run(join(folder, 'whole'))
+  const lasted = performance.now() - start
   assert.match(whole.out, /^\{"weights"/)
   const path = join(folder, 'killed')
   let kills = 0, last: Ran = { out: '', killed: true }
@@ -184,13 +194,8 @@ it('a fit killed with -9 again and again ends with the numbers of one that was l
   assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
 })
 
-it('interrupting a fit in a notebook leaves a Learner that goes on', async function () {
-  this.timeout(120000)
-  const root = join(__dirname, '..')
-  const kernel = await startKernel({ kernel: join(root, 'scripts/kernel.cjs'), cwd: join(root, 'nbs') })
-  const run = async (code: string) => (await kernel.execute(code)).reply
-  try {
-    assert.equal((await run(`import { tf, useBackend } from 'miniai/engine'
+/** What a learner has run before the fit that is interrupted. */
+const cells = `import { tf, useBackend } from 'miniai/engine'
 import { Learner, MetricsCB, ProgressCB } from 'miniai/learner'
 import { randn } from 'miniai/random'
 import { accuracy, Dataset, getDls, Linear } from 'miniai/training'
@@ -199,11 +204,20 @@ const x = randn([400, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt())
 const metrics = new MetricsCB(accuracy), bar = new ProgressCB()
 const learn = new Learner(new Linear(4, 2), getDls(ds, ds, { bs: 8 }), { cbs: [metrics, bar] })
 await learn.fit(1)
-const count = tf.memory().numTensors`)).status, 'ok')
+const count = tf.memory().numTensors`
+
+it('interrupting a fit in a notebook leaves a Learner that goes on', async function () {
+  this.timeout(120000)
+  const file = join(root, 'scripts/kernel.cjs')
+  const kernel = await startKernel({ kernel: file, cwd: join(root, 'nbs') })
+  const run = async (code: string) => (await kernel.execute(code)).reply
+  try {
+    assert.equal((await run(cells)).status, 'ok')
     setTimeout(() => kernel.interrupt(), 3000)
     assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
     const after = await run(`await learn.fit(2)
-if (metrics.lines.length !== 4 || tf.memory().numTensors !== count) throw new Error(metrics.lines.length + ' lines, ' + (tf.memory().numTensors - count) + ' tensors')`)
+const [lines, more] = [metrics.lines.length, tf.memory().numTensors - count]
+if (lines !== 4 || more) throw new Error(\`\${lines} lines, \${more} tensors\`)`)
     assert.equal(after.status, 'ok', after.evalue)
   } finally { await kernel.close() }
 })

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { softwareCard } from './children'
+import { isRequired, softwareCard } from './children'
 import type { Output, Result } from './ops'
 
 type Run = { backend?: string, missing?: string, results: Map<string, Result> }
@@ -78,8 +78,7 @@ for (const backend of ['wasm', 'tensorflow', 'webgpu']) {
   it(`every operation and gradient on ${backend} equals plain JavaScript's`, async function () {
     this.timeout(180_000)
     const { missing, results } = await run(backend), [isPossible, why] = parts[backend]
-    const isWanted = process.env.MINIAI_REQUIRE?.split(' ').includes(backend)
-    if (missing && !isPossible && !isWanted) {
+    if (missing && !isPossible && !isRequired(backend)) {
       console.log(`    not tested on ${backend}: ${why}`)
       return this.skip()
     }

@@ -43,10 +43,11 @@ it('showImage(img) enlarges each pixel to a square, from black to white', () => 
   assert.deepEqual([o.at(0, 3), o.at(5, 5)], [[128, 128, 128, 255], [64, 64, 64, 255]])
 })
 
-it('showImage(img) takes lists, typed arrays with shape, arrays from files and tensors alike', () => {
+it('showImage(img) takes lists, typed arrays with shape, arrays from files and tensors', () => {
   const numbers = [0, 0.25, 0.5, 0.75, 1, 0]
   const rows = [[0, 0.25, 0.5], [0.75, 1, 0]], data = Float32Array.from(numbers)
-  const forms = [rows, rows.map(o => Float32Array.from(o)), { shape: [2, 3], dtype: 'float32', data },
+  const forms = [
+    rows, rows.map(o => Float32Array.from(o)), { shape: [2, 3], dtype: 'float32', data },
     tensor([2, 3], numbers), tensor([2, 3, 1], numbers),
     Object.assign(Float32Array.from(numbers), { shape: [2, 3] })]
   const files = forms.map(o => (showImage(o as any) as any)['image/png'])
@@ -60,7 +61,7 @@ it('showImage(img) draws RGB and RGBA', () => {
   assert.deepEqual(shown(showImage([[bytes]], { scale: 1 })).at(0, 0), bytes)
 })
 
-it('showImage(img) counts whole numbers to 255 if one is above 1, others to 1, and cuts off', () => {
+it('showImage(img) counts whole numbers to 255 if one is above 1, others to 1, cut off', () => {
   const first = (img: any, options = {}) =>
     shown(showImage(img, { scale: 1, ...options })).px.filter((_, i) => i % 4 === 0)
   assert.deepEqual([...first([[0, 51, 255]])], [0, 51, 255])
@@ -76,12 +77,14 @@ it('showImage(img) draws NaN red and infinities at the ends', () => {
   assert.deepEqual([0, 1, 2].map(x => o.at(x, 0)), [red, white, black])
 })
 
-for (const [shape, img] of [['3', [1, 2, 3]], ['', 5], ['2,2,2', tensor([2, 2, 2], [])],
-  ['0', []], ['1,0', [[]]], ['3,28,28', tensor([3, 28, 28], [])], ['1,2,2,3', tensor([1, 2, 2, 3], [])]] as [string, any][]) {
-  it(`showImage(img) refuses shape [${shape}]`, () => {
-    assert.throws(() => showImage(img), { message: `showImage: expected shape [h, w] or [h, w, 1 | 3 | 4], got [${shape}]` })
-  })
-}
+const shapeless: [string, any][] = [
+  ['3', [1, 2, 3]], ['', 5], ['2,2,2', tensor([2, 2, 2], [])], ['0', []], ['1,0', [[]]],
+  ['3,28,28', tensor([3, 28, 28], [])], ['1,2,2,3', tensor([1, 2, 2, 3], [])],
+]
+for (const [shape, img] of shapeless) it(`showImage(img) refuses shape [${shape}]`, () => {
+  const message = `showImage: expected shape [h, w] or [h, w, 1 | 3 | 4], got [${shape}]`
+  assert.throws(() => showImage(img), { message })
+})
 
 it('showImage(img) refuses rows of different length', () => {
   assert.throws(() => showImage([[1, 2], [1, 2], [3]]),
@@ -130,7 +133,8 @@ it('showImages(imgs) draws 64 digits in less than a second', () => {
 /** Looks whether each element of an SVG text is closed, and gives the names. */
 function elements(svg: string): string[] {
   const open: string[] = [], names: string[] = []
-  for (const [, close, name, empty] of svg.matchAll(/<(\/?)(\w+)(?:\s+[\w:-]+="[^"<]*")*\s*(\/?)>/g)) {
+  const tags = /<(\/?)(\w+)(?:\s+[\w:-]+="[^"<]*")*\s*(\/?)>/g
+  for (const [, close, name, empty] of svg.matchAll(tags)) {
     if (close) assert.equal(open.pop(), name)
     else { names.push(name); if (!empty) open.push(name) }
   }
@@ -159,7 +163,7 @@ it('plot(traces) writes typed arrays and tensors as lists of seven digits', () =
   assert.deepEqual(fig.data, [{ type: 'scatter', x: [0.1, 2], y: [0.3333333, 5] }])
 })
 
-it('plot(traces) draws lines, dots, bars, histograms and heatmaps with ticks, titles and legend', () => {
+it('plot(traces) draws lines, dots, bars, histograms, heatmaps; ticks, titles, legend', () => {
   const two = [{ y: [0, 10], name: 'up' }, { y: [10, 0], name: 'down', mode: 'markers' }]
   const svg = pictureOf(figure(two,
     { title: 'Two & more', yaxis: { title: '<y>' } }))
@@ -193,7 +197,8 @@ it('plot(traces) draws logarithmic axes with powers of ten', () => {
 })
 
 it('plot(traces) leaves gaps for NaN, null and logarithms of nothing', () => {
-  const path = (o: any, layout = {}) => /<path d="([^"]*)" fill="none"/.exec(pictureOf(figure([o], layout)))![1]
+  const path = (o: any, layout = {}) =>
+    /<path d="([^"]*)" fill="none"/.exec(pictureOf(figure([o], layout)))![1]
   assert.equal(path({ y: [1, 2, NaN, 3, 4] }).replace(/[^ML]/g, ''), 'MLML')
   assert.equal(path({ y: [1, null as any, 3] }).replace(/[^ML]/g, ''), 'MM')
   assert.equal(path({ y: [0, 1, 10] }, { yaxis: { type: 'log' } }).replace(/[^ML]/g, ''), 'ML')
@@ -254,7 +259,9 @@ it('progress(items) gives all items, in one display that ends with the last stat
 
 it('progress(n) draws at most every 100 ms, and costs little', async () => {
   const start = performance.now()
-  const sent = await inKernel(() => { for (const _ of progress(500000)) if (performance.now() - start > 1500) break })
+  const sent = await inKernel(() => {
+    for (const _ of progress(500000)) if (performance.now() - start > 1500) break
+  })
   const gaps = sent.slice(1, -1).map((o, i) => o.at - sent[i].at)
   assert.ok(gaps.every(o => o >= 99), String(gaps))
   assert.ok(sent.length <= 18)
@@ -278,7 +285,8 @@ it('progress(items) draws where a loop is left, and lets errors through', async 
   assert.equal(left.at(-1)!.data['text/plain'], 'progress: 4 of 10')
   let said = ''
   const sent = await inKernel(() => {
-    try { for (const o of progress(10)) if (o === 2) throw new Error('stop') } catch (e) { said = (e as Error).message }
+    const loop = () => { for (const o of progress(10)) if (o === 2) throw new Error('stop') }
+    try { loop() } catch (e) { said = (e as Error).message }
   })
   assert.deepEqual([said, sent.at(-1)!.data['text/plain']], ['stop', 'progress: 2 of 10'])
 })

@@ -1,15 +1,11 @@
-/** A project in a temporary folder for the tests of the tools; it is gone when mocha ends. */
+/** A project in a temporary folder, for the tests of the tools. */
 import * as fs from 'fs'
-import * as os from 'os'
 import * as path from 'path'
 import { Cell, Notebook } from '../scripts/notebook'
 import { Project, openProject } from '../scripts/settings'
+import { temporary } from './folders'
 
 const home = path.join(__dirname, '..')
-const folders: string[] = []
-process.on('exit', () => {
-  for (const o of folders) fs.rmSync(o, { recursive: true, force: true })
-})
 
 /** A notebook of the given cells: text that begins with `# ` is Markdown, the rest code. */
 export function notebook(...cells: string[]): Notebook {
@@ -21,8 +17,7 @@ export function notebook(...cells: string[]): Notebook {
 
 /** A project on the disk that holds the given notebooks, e.g. `{ '01_a': ['//| export …'] }`. */
 export function project(notebooks: Record<string, string[]>): Project {
-  const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'miniai-')))
-  folders.push(root)
+  const root = temporary()
   fs.mkdirSync(path.join(root, 'nbs'))
   fs.writeFileSync(path.join(root, 'settings.ini'), '[DEFAULT]\ntst_flags = slow gpu weights\n')
   fs.copyFileSync(path.join(home, 'tsconfig.json'), path.join(root, 'tsconfig.json'))

@@ -32,7 +32,7 @@ it('runNotebook(nb): cells share their variables, and their outputs are given', 
   assert.deepEqual([...outputs.values()], [[], [printed]])
 })
 
-it('runNotebook(nb): a failure names notebook, cell, line, source, message, what is left', async () => {
+it('runNotebook(nb): a failure names notebook, cell, line, message, what is left', async () => {
   const { failures } = await report(['1', 'const b = 2\n  throw new Error("boom")', '3', '4'])
   assert.deepEqual(failures, [`nbs/01_a.ipynb, cell [2], line 2: throw new Error("boom")
     Error: boom
@@ -79,7 +79,7 @@ it('runNotebook(nb): cells under flags not chosen and eval: false are left out',
   assert.match((await report(cells, { flags: ['slow'] })).failures[0], /cell \[1\]/)
 })
 
-it('runNotebook(nb): text that differs from the stored one fails, unless the cell varies', async () => {
+it('runNotebook(nb): text other than the stored one fails, unless the cell varies', async () => {
   const stored = { 1: 'a 1\n', 2: '0.50000001\n' }
   const { failures } = await report(['console.log("a", 2)', 'console.log(0.5)'], { stored })
   assert.equal(failures.length, 1)

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { loadModel, loadTensors, saveModel, saveTensors } from 'miniai/safetensors'
 import { Linear, Sequential } from 'miniai/training'
+import { temporary } from './folders'
 
 before(async () => { await useBackend() })
 
-const folder = mkdtempSync(join(tmpdir(), 'miniai-safetensors-')), path = join(folder, 'a.safetensors')
+const folder = temporary(), path = join(folder, 'a.safetensors')
 
 /** A file with this header and these numbers. */
 function file(header: unknown, data: number[] = []) {
@@ -51,11 +51,14 @@ it('loadTensors(path, { only }) reads the tensors that are picked', () => {
 })
 
 it('loadTensors reads half, brain, double and long numbers', () => {
-  // struct.pack of 1.5 and -2 as '<2e', the upper halves of '<2f', '<2d', and of 3, -4 as '<2q', in Python 3.11
-  const data = [0, 0x3e, 0, 0xc0, 0xc0, 0x3f, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0,
-    3, 0, 0, 0, 0, 0, 0, 0, 0xfc, 255, 255, 255, 255, 255, 255, 255]
-  const entry = (dtype: string, from: number, to: number) => ({ dtype, shape: [2], data_offsets: [from, to] })
-  file({ h: entry('F16', 0, 4), b: entry('BF16', 4, 8), d: entry('F64', 8, 24), l: entry('I64', 24, 40) }, data)
+  // Python 3.11's struct.pack of 1.5 and -2 as '<2e', the upper halves of '<2f', '<2d', and of
+  // 3 and -4 as '<2q'
+  const halves = [0, 0x3e, 0, 0xc0], brains = [0xc0, 0x3f, 0, 0xc0]
+  const doubles = [0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 0, 0, 0, 0, 0, 0, 0, 0xc0]
+  const longs = [3, 0, 0, 0, 0, 0, 0, 0, 0xfc, 255, 255, 255, 255, 255, 255, 255]
+  const entry = (dtype: string, ...data_offsets: number[]) => ({ dtype, shape: [2], data_offsets })
+  file({ h: entry('F16', 0, 4), b: entry('BF16', 4, 8), d: entry('F64', 8, 24),
+    l: entry('I64', 24, 40) }, [...halves, ...brains, ...doubles, ...longs])
   const { tensors } = loadTensors(path), values = (name: string) => [...tensors[name].dataSync()]
   for (const name of 'hbd') assert.deepEqual(values(name), [1.5, -2])
   assert.deepEqual(values('l'), [3, -4])
@@ -63,7 +66,10 @@ it('loadTensors reads half, brain, double and long numbers', () => {
 
 it('loadTensors names the tensor that is wrong', () => {
   const x = { dtype: 'F32', shape: [1], data_offsets: [0, 4] }, four = [0, 0, 0, 0]
-  const wrong = (entry: unknown, words: RegExp, data = four) => { file({ 'w.x': entry }, data); refused(words) }
+  const wrong = (entry: unknown, words: RegExp, data = four) => {
+    file({ 'w.x': entry }, data)
+    refused(words)
+  }
   wrong({ ...x, dtype: 'F4' }, /"w.x" is of an unknown type, "F4"/)
   wrong({ ...x, dtype: 'toString' }, /"w.x" is of an unknown type/)
   wrong({ ...x, shape: [-1] }, /"w.x" has no shape/)
@@ -81,7 +87,10 @@ it('loadTensors refuses what is no safetensors file', () => {
   refused(/is not a safetensors file: it has 2 bytes/)
   writeFileSync(path, 'PK, and a few more bytes')
   refused(/is not a safetensors file: its header would have/)
-  for (const text of ['{', '[]', 'null', '3']) { file(text); refused(/is not a safetensors file: its header is no/) }
+  for (const text of ['{', '[]', 'null', '3']) {
+    file(text)
+    refused(/is not a safetensors file: its header is no/)
+  }
 })
 
 it('loadTensors notices each flipped byte of the numbers and names the tensor', () => {
@@ -102,7 +111,8 @@ it('loadModel refuses another model and changes nothing', () => {
   assert.throws(() => loadModel(path, b), /"1.weight" has the shape \[2,4\], wanted \[2,5\]/)
   assert.deepEqual(b.state()['0.weight'].dataSync(), old)
   assert.throws(() => loadModel(path, new Linear(3, 2)), /there is no "weight"/)
-  assert.throws(() => loadModel(path, new Sequential(new Linear(3, 2))), /"1.weight" belongs to another model/)
+  const short = new Sequential(new Linear(3, 2))
+  assert.throws(() => loadModel(path, short), /"1.weight" belongs to another model/)
 })
 
 it('saveTensors refuses texts as numbers, naming the tensor', () => {

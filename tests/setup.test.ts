@@ -168,7 +168,7 @@ async function remove(path: string, tries = 20): Promise<void> {
   }
 }
 
-unix('setup killed 50 times leaves nothing half-written, and the next completes', async function () {
+unix('setup killed 50 times leaves nothing half-written, the next completes', async function () {
   this.timeout(180000)
   const { root, env, args, run } = scratch('npm-cli.js', 'python3', 'c++'), start = Date.now()
   run()

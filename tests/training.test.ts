@@ -2,8 +2,10 @@ import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { tf, useBackend } from 'miniai/engine'
 import { rand, seed } from 'miniai/random'
-import { accuracy, Adam, Batch, crossEntropy, DataLoader, Dataset, lossAndGrads, Linear, Module, Momentum,
-  Optimizer, Params, permutation, Relu, RMSProp, Sequential, SGD, Source } from 'miniai/training'
+import {
+  accuracy, Adam, Batch, crossEntropy, DataLoader, Dataset, lossAndGrads, Linear, Module,
+  Momentum, Optimizer, Params, permutation, Relu, RMSProp, Sequential, SGD, Source,
+} from 'miniai/training'
 
 before(async () => { await useBackend() })
 
@@ -66,7 +68,8 @@ function walk(make: (params: Params) => Optimizer) {
 }
 
 it('SGD, Momentum, RMSProp and Adam walk as PyTorch does', () => {
-  // PyTorch 2.15: SGD(lr=.9), SGD(lr=.09, momentum=.9), RMSprop(lr=.1), AdamW(lr=.4, weight_decay=.1)
+  // PyTorch 2.15: SGD(lr=.9), SGD(lr=.09, momentum=.9), RMSprop(lr=.1),
+  // AdamW(lr=.4, weight_decay=.1)
   close(walk(ps => new SGD(ps, { lr: 0.9 })), [-3.014284, -0.768])
   close(walk(ps => new Momentum(ps, { lr: 0.9 })), [-3.799592, 0.209832])
   close(walk(ps => new RMSProp(ps, { lr: 0.1 })), [-1.962722, 0.066693])
@@ -122,12 +125,13 @@ it('DataLoader shuffles all items anew each epoch', async () => {
   assert.deepEqual(a.sort((x, y) => x - y), [...Array(50).keys()])
 })
 
-it('DataLoader.batches(k) goes on with batch k whatever the prefetch, random items included', async () => {
+it('DataLoader.batches(k) goes on with batch k for any prefetch, random items too', async () => {
   const source: Source = { length: 20, at: i => [tf.scalar(rand()), tf.scalar(i)] }
   const values = async (prefetch: number, from: number) => {
     seed(5)
     const all: number[] = []
-    for await (const [x] of new DataLoader(source, { bs: 3, shuffle: true, prefetch }).batches(from)) {
+    const dl = new DataLoader(source, { bs: 3, shuffle: true, prefetch })
+    for await (const [x] of dl.batches(from)) {
       all.push(...x.dataSync())
       rand() // as a step with dropout would
     }
@@ -159,5 +163,6 @@ it('DataLoader passes on what an item throws, though it was made ahead', async (
 
 it('DataLoader and Dataset refuse sizes that cannot be', () => {
   assert.throws(() => new DataLoader(counted(3), { bs: 0 }), /wanted a batch size ≥ 1, got 0/)
-  assert.throws(() => new Dataset(tf.zeros([3, 2]), tf.zeros([4])), /lengths differ, got \[3,2\] and \[4\]/)
+  const make = () => new Dataset(tf.zeros([3, 2]), tf.zeros([4]))
+  assert.throws(make, /lengths differ, got \[3,2\] and \[4\]/)
 })

@@ -54,7 +54,10 @@ function connect(connection) {
  */
 async function startKernel({ kernel, cwd, env }) {
   const connection = await newConnection(), { key } = connection
-  const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'kernel-')), 'connection.json')
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'kernel-'))
+  const file = path.join(folder, 'connection.json')
+  const clean = () => fs.rmSync(folder, { recursive: true, force: true })
+  process.once('exit', clean)
   fs.writeFileSync(file, JSON.stringify(connection))
   const child = spawn(process.execPath, [kernel, file], {
     cwd, env, stdio: ['ignore', 'ignore', 'pipe'],
@@ -94,7 +97,8 @@ async function startKernel({ kernel, cwd, env }) {
   const exited = new Promise(resolve => child.on('exit', resolve)).then(() => {
     for (const s of [shell, control, iopub]) s.close()
     for (const w of waiting.values()) w.failed(new Error(`the kernel ended: ${stderr}`))
-    fs.rmSync(path.dirname(file), { recursive: true })
+    process.off('exit', clean)
+    clean()
   })
 
   /**
