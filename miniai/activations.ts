@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (2f28d627de06)
+// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (0b38a5a9ec6b)
 // Most networks that do not learn could; their numbers have run off to zero or to infinity on the way. How to look inside, and three ways to put it right: at the beginning, from the data, and all the time.
 
 import { tf } from './engine'
@@ -9,7 +9,8 @@ import { Linear, Module } from './training'
 
 // %% ../nbs/09_activations.ipynb 42f5d924
 /** Kaiming He's start: each Linear's weights from N(0, 2 / ((1 + leak²) ni)), its bias 0. */
-export function initWeights<M extends Module>(model: M, { leak = 0, gain = Math.sqrt(2 / (1 + leak ** 2)) } = {}): M {
+export function initWeights<M extends Module>(
+  model: M, { leak = 0, gain = Math.sqrt(2 / (1 + leak ** 2)) } = {}): M {
   for (const o of model.modules()) {
     if (!(o instanceof Linear)) continue
     tf.tidy(() => {
@@ -51,15 +52,18 @@ function histogram(xs: ArrayLike<number>): number[] {
 /** What came out of a layer, batch by batch. */
 export type Stats = { name: string, means: number[], stds: number[], dead: number[], hists: number[][] }
 
-/** Hooks the layers that `which` picks while a model trains, and keeps their outputs' statistics. */
+/** Hooks the layers that `which` picks while a model trains; keeps statistics of their outputs. */
 export class ActivationStats extends Callback {
   stats: Stats[] = []
   private hooks: Hook[] = []
   constructor(public which: (layer: Module) => boolean = o => o instanceof Linear) { super() }
   beforeFit({ model }: Learner): void {
     const layers = [...model.modules()].filter(this.which)
-    this.stats = layers.map((o, i) => ({ name: `${i} ${o.constructor.name}`, means: [], stds: [], dead: [], hists: [] }))
-    this.hooks = layers.map((o, i) => new Hook(o, (out, layer) => { if (layer.training) this.look(out, this.stats[i]) }))
+    const blank = () => ({ means: [], stds: [], dead: [], hists: [] })
+    this.stats = layers.map((o, i) => ({ name: `${i} ${o.constructor.name}`, ...blank() }))
+    this.hooks = this.stats.map((to, i) => new Hook(layers[i], (out, { training }) => {
+      if (training) this.look(out, to)
+    }))
   }
   private look(out: tf.Tensor, to: Stats): void {
     const xs = out.dataSync(), n = xs.length
@@ -88,8 +92,9 @@ export class ActivationStats extends Callback {
   deadChart(): void { this.curves('dead', 'outputs near zero') }
   /** Histograms side by side, a column a batch, brighter for more: log(1 + count). */
   colorDim(i = 0): void {
-    const { name, hists } = this.stats[i], z = Array.from({ length: bins }, (_, k) => hists.map(o => Math.log1p(o[k])))
-    plot([{ type: 'heatmap', z }], { title: `outputs of ${name}, −${reach} to ${reach}`, height: 220 })
+    const { name, hists } = this.stats[i], title = `outputs of ${name}, −${reach} to ${reach}`
+    const z = Array.from({ length: bins }, (_, k) => hists.map(o => Math.log1p(o[k])))
+    plot([{ type: 'heatmap', z }], { title, height: 220 })
   }
 }
 
@@ -123,9 +128,10 @@ function outOf(model: Module, layer: Module, xb: tf.Tensor): [mean: number, sd: 
 }
 
 // %% ../nbs/09_activations.ipynb a4cc260a
-/** Corrects each Linear but the last until its activation has mean 0 and deviation 1 for the batch. */
+/** Corrects each Linear but the last until its activation has mean 0, deviation 1 for a batch. */
 export function lsuvInit(model: Module, xb: tf.Tensor, { eps = 1e-3, tries = 20 } = {}): void {
-  const layers = [...model.modules()], linears = layers.filter((o): o is Linear => o instanceof Linear)
+  const layers = [...model.modules()]
+  const linears = layers.filter((o): o is Linear => o instanceof Linear)
   for (const o of linears.slice(0, -1)) {
     const seen = layers[layers.indexOf(o) + 1] // its activation
     for (let i = 0; i < tries; i++) {
@@ -161,7 +167,10 @@ export class LayerNorm extends Module {
 }
 
 // %% ../nbs/09_activations.ipynb 9603f3b0
-/** (x − mean) / √(var + eps) · weight + bias over all axes but the last; running means in use (Ioffe and Szegedy, 2015). */
+/**
+ * (x − mean) / √(var + eps) · weight + bias over all axes but the last; in use with running means
+ * (Ioffe and Szegedy, 2015).
+ */
 export class BatchNorm extends Module {
   weight: tf.Variable
   bias: tf.Variable
@@ -171,7 +180,8 @@ export class BatchNorm extends Module {
   eps: number
   constructor(public nf: number, { mom = 0.1, eps = 1e-5 } = {}) {
     super()
-    const make = (value: number, isLearned: boolean) => tf.tidy(() => tf.variable(tf.fill([nf], value), isLearned))
+    const make = (value: number, isLearned: boolean) =>
+      tf.tidy(() => tf.variable(tf.fill([nf], value), isLearned))
     this.weight = make(1, true)
     this.bias = make(0, true)
     this.running_mean = make(0, false)
@@ -181,7 +191,8 @@ export class BatchNorm extends Module {
   }
   private moments(x: tf.Tensor): { mean: tf.Tensor, variance: tf.Tensor } {
     if (!this.training) return { mean: this.running_mean, variance: this.running_var }
-    const { mean, variance } = tf.moments(x, x.shape.slice(0, -1).map((_, i) => i)), n = x.size / this.nf
+    const axes = x.shape.slice(0, -1).map((_, i) => i), n = x.size / this.nf
+    const { mean, variance } = tf.moments(x, axes)
     const move = (v: tf.Variable, to: tf.Tensor) =>
       v.assign(tf.add(tf.mul(v, 1 - this.mom), tf.mul(to, this.mom)) as tf.Variable)
     move(this.running_mean, mean)
@@ -195,7 +206,7 @@ export class BatchNorm extends Module {
 }
 
 // %% ../nbs/09_activations.ipynb ec91661d
-/** Over groups of features of x [n, …, nf] and all places in between, for each item (Wu and He, 2018). */
+/** Over groups of features of x [n, …, nf] and all places, for each item (Wu and He, 2018). */
 export class GroupNorm extends Module {
   weight: tf.Variable
   bias: tf.Variable

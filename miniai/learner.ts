@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (122d7a21c7e0)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (9ce0b6c5ac48)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -29,7 +29,10 @@ export class Callback {
 }
 
 // %% ../nbs/08_learner.ipynb dd31d2e4
-/** Where in a fit a checkpoint was made, and two states of the random numbers: when the epoch's order was drawn, and then. */
+/**
+ * Where in a fit a checkpoint was made, and two states of the random numbers: when the order of the
+ * epoch was drawn, and then.
+ */
 export type Place = { epoch: number, iter: number, drawn: RandState, rand: RandState }
 
 /** What a callback sees of a Learner, and may change. */
@@ -80,9 +83,118 @@ export class TrainCB extends Callback {
   }
 }
 
+// %% ../nbs/08_learner.ipynb ba056a9b
+type Phase = 'Fit' | 'Epoch' | 'Batch'
+
+/** The callbacks of a fit, in their order, and what they are told about. */
+class Audience {
+  cbs: Callback[]
+  constructor(public learn: Learning, cbs: Callback[]) {
+    this.cbs = cbs.sort((a, b) => a.order - b.order)
+  }
+  async ask(moment: Moment): Promise<void> {
+    for (const o of this.cbs as Listener[]) {
+      const waits = o[moment]?.(this.learn)
+      if (waits) await waits
+    }
+  }
+  tell(moment: Inside | Cleanup): void {
+    for (const o of this.cbs as Listener[]) o[moment]?.(this.learn)
+  }
+  /** Do `f` between its two moments; a `Cancel` that is thrown on the way ends it, no more. */
+  async during(what: Phase, Cancel: new () => Error, f: () => Promise<void>): Promise<void> {
+    try {
+      await this.ask(`before${what}`)
+      await f()
+      await this.ask(`after${what}`)
+    } catch (e) {
+      if (!(e instanceof Cancel)) throw e
+    } finally { this.tell(`cleanup${what}`) }
+  }
+}
+
 // %% ../nbs/08_learner.ipynb 9611ae66
 type Step = ((xb: tf.Tensor, yb: tf.Tensor, lr: tf.Tensor) => tf.Tensor[]) & { dispose?(): void }
 const compiled = (f: Step): Step => jit(f)
+
+// %% ../nbs/08_learner.ipynb e7bd16d6
+const trainCBof = ({ cbs }: Audience): TrainCB =>
+  cbs.find((o): o is TrainCB => o instanceof TrainCB) ?? new TrainCB()
+
+// %% ../nbs/08_learner.ipynb 103d9b06
+/** A step of training: predict, judge, find the gradients, change the weights. */
+const trainStep = (told: Audience): Step => (xb, yb, lr) => {
+  const { learn } = told, trainCB = trainCBof(told), kept: tf.Tensor[] = []
+  try {
+    const { loss, grads } = lossAndGrads(() => {
+      kept.push(learn.preds = tf.keep(trainCB.predict(learn, xb)))
+      told.tell('afterPredict')
+      const loss = trainCB.getLoss(learn, learn.preds, yb)
+      told.tell('afterLoss')
+      return loss
+    }, learn.opt.params)
+    told.tell('afterBackward')
+    learn.opt.step(grads, lr)
+    told.tell('afterStep')
+    return [loss, learn.preds]
+  } catch (e) {
+    tf.dispose([kept, ...(tf.engine().state.activeTape ?? []).map(o => o.saved ?? [])])
+    throw e // the library's notes for the gradient were given back with the prediction
+  }
+}
+
+// %% ../nbs/08_learner.ipynb cfeb0b94
+/** A step of validation: predict and judge. */
+const validStep = (told: Audience): Step => (xb, yb) => {
+  const { learn } = told, trainCB = trainCBof(told), preds = trainCB.predict(learn, xb)
+  return [trainCB.getLoss(learn, preds, yb), preds]
+}
+
+// %% ../nbs/08_learner.ipynb 4945fb78
+function maybeCompiled(step: Step, { learn, cbs }: Audience): Step {
+  const isWatched = cbs.some(o => insides.some(name => (o as Listener)[name]))
+  const isHooked = [...learn.model.modules()].some(m => m.hooks.length)
+  const isExact = cbs.some(o => o.isExact)
+  return isWatched || isHooked || isExact ? step : compiled(step)
+}
+
+// %% ../nbs/08_learner.ipynb 59b4ecec
+/** One batch; its tensors are given back whatever happens. */
+async function oneBatch(told: Audience, batch: Batch, step: Step): Promise<void> {
+  const { learn } = told
+  let outs: tf.Tensor[] = []
+  learn.batch = batch
+  try {
+    await told.during('Batch', CancelBatchException, async () => {
+      outs = tf.tidy(() => step(...learn.batch, tf.scalar(learn.lr)))
+      learn.preds = outs[1]
+      learn.loss = (await outs[0].data())[0]
+    })
+  } finally { tf.dispose([batch, learn.batch, outs]) }
+}
+
+// %% ../nbs/08_learner.ipynb 910089b5
+/** One pass over the data, from the place that a checkpoint has set, if it has. */
+async function oneEpoch(told: Audience, training: boolean, step: Step): Promise<void> {
+  const { learn } = told
+  learn.training = training
+  learn.dl = training ? learn.dls.train : learn.dls.valid
+  learn.model.train(training)
+  await told.during('Epoch', CancelEpochException, async () => {
+    const place = training ? learn.place : undefined
+    if (training) learn.place = undefined
+    if (place) setState(place.drawn)
+    learn.drawn = getState()
+    learn.iter = place?.iter ?? 0
+    const batches = learn.dl.batches(learn.iter)
+    if (place) setState(place.rand)
+    for await (const batch of batches) {
+      await oneBatch(told, batch, step)
+      learn.iter++
+      await breathe()
+    }
+  })
+}
 
 // %% ../nbs/08_learner.ipynb 89bfc4d6
 /** How a Learner is set up, all of it optional. */
@@ -98,9 +210,9 @@ export type LearnerOptions = {
 // %% ../nbs/08_learner.ipynb 0a412186
 /** A model, its data, and the loop that trains it; callbacks are told what happens. */
 export class Learner implements Learning {
-  lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
-  lr: number
-  cbs: Callback[]
+  lossFunc!: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+  lr!: number
+  cbs!: Callback[]
   opt!: Optimizer
   epochs = 0
   epoch = 0
@@ -112,35 +224,31 @@ export class Learner implements Learning {
   loss = NaN
   place?: Place
   drawn: RandState = getState()
-  private active: Callback[] = []
+  private told = new Audience(this, [])
   constructor(public model: Module, public dls: DataLoaders, public options: LearnerOptions = {}) {
     const { lossFunc = crossEntropy, lr = 0.1, cbs = [] } = options
-    this.lossFunc = lossFunc
-    this.lr = lr
-    this.cbs = cbs
+    Object.assign(this, { lossFunc, lr, cbs })
     this.dl = dls.train
   }
 
-  get listeners(): Callback[] { return this.active }
-  get done(): number {
-    return (this.epoch + this.iter / this.dls.train.length) / this.epochs
-  }
+  get listeners(): Callback[] { return this.told.cbs }
+  get done(): number { return (this.epoch + this.iter / this.dls.train.length) / this.epochs }
 
   /** Train for some epochs, each followed by a validation. */
   async fit(epochs = 1, { lr = this.lr, cbs = [], valid = true }:
     { lr?: number, cbs?: Callback[], valid?: boolean } = {}): Promise<this> {
     const { opt = SGD, wd } = this.options, old = this.lr
-    this.active = [...this.cbs, ...cbs].sort((a, b) => a.order - b.order)
+    const told = this.told = new Audience(this, [...this.cbs, ...cbs])
     Object.assign(this, { epochs, epoch: 0, iter: 0, lr, place: undefined })
     this.opt?.dispose()
     this.opt = new opt(this.model.params(), { lr, wd })
     let steps: Step[] = []
     try {
-      await this.during('Fit', CancelFitException, async () => {
-        steps = [this.trainStep, this.validStep].map(o => this.maybeCompiled(o))
+      await told.during('Fit', CancelFitException, async () => {
+        steps = [trainStep, validStep].map(f => maybeCompiled(f(told), told))
         for (; this.epoch < epochs; this.epoch++) {
-          await this.oneEpoch(true, steps[0])
-          if (valid) await this.oneEpoch(false, steps[1])
+          await oneEpoch(told, true, steps[0])
+          if (valid) await oneEpoch(told, false, steps[1])
         }
       })
     } finally {
@@ -148,92 +256,6 @@ export class Learner implements Learning {
       for (const o of steps) o.dispose?.()
     }
     return this
-  }
-
-  private async oneEpoch(training: boolean, step: Step): Promise<void> {
-    this.training = training
-    this.dl = training ? this.dls.train : this.dls.valid
-    this.model.train(training)
-    await this.during('Epoch', CancelEpochException, async () => {
-      const place = training ? this.place : undefined
-      if (training) this.place = undefined
-      if (place) setState(place.drawn)
-      this.drawn = getState()
-      this.iter = place?.iter ?? 0
-      const batches = this.dl.batches(this.iter)
-      if (place) setState(place.rand)
-      for await (const batch of batches) {
-        await this.oneBatch(batch, step)
-        this.iter++
-        await breathe()
-      }
-    })
-  }
-
-  private async oneBatch(batch: Batch, step: Step): Promise<void> {
-    this.batch = batch
-    let outs: tf.Tensor[] = []
-    try {
-      await this.during('Batch', CancelBatchException, async () => {
-        outs = tf.tidy(() => step(...this.batch, tf.scalar(this.lr)))
-        this.preds = outs[1]
-        this.loss = (await outs[0].data())[0]
-      })
-    } finally { tf.dispose([batch, this.batch, outs]) }
-  }
-
-  private get trainCB(): TrainCB {
-    return this.active.find((o): o is TrainCB => o instanceof TrainCB) ?? new TrainCB()
-  }
-  private trainStep: Step = (xb, yb, lr) => {
-    const { trainCB } = this, kept: tf.Tensor[] = []
-    try {
-      const { loss, grads } = lossAndGrads(() => {
-        kept.push(this.preds = tf.keep(trainCB.predict(this, xb)))
-        this.tell('afterPredict')
-        const loss = trainCB.getLoss(this, this.preds, yb)
-        this.tell('afterLoss')
-        return loss
-      }, this.opt.params)
-      this.tell('afterBackward')
-      this.opt.step(grads, lr)
-      this.tell('afterStep')
-      return [loss, this.preds]
-    } catch (e) {
-      tf.dispose([kept, ...(tf.engine().state.activeTape ?? []).map(o => o.saved ?? [])])
-      throw e // the library's notes for the gradient were given back with the prediction
-    }
-  }
-  private validStep: Step = (xb, yb) => {
-    const { trainCB } = this, preds = trainCB.predict(this, xb)
-    return [trainCB.getLoss(this, preds, yb), preds]
-  }
-
-  /** Nobody can look into a compiled step, so it is compiled when nobody wants to. */
-  private maybeCompiled(step: Step): Step {
-    const isWatched = this.active.some(o => insides.some(name => (o as Listener)[name]))
-    const isHooked = [...this.model.modules()].some(m => m.hooks.length)
-    const isExact = this.active.some(o => o.isExact)
-    return isWatched || isHooked || isExact ? step : compiled(step)
-  }
-
-  private async during(what: 'Fit' | 'Epoch' | 'Batch', Cancel: new () => Error, f: () => Promise<void>) {
-    try {
-      await this.ask(`before${what}`)
-      await f()
-      await this.ask(`after${what}`)
-    } catch (e) {
-      if (!(e instanceof Cancel)) throw e
-    } finally { this.tell(`cleanup${what}`) }
-  }
-  private async ask(moment: Moment): Promise<void> {
-    for (const o of this.active as Listener[]) {
-      const waits = o[moment]?.(this)
-      if (waits) await waits
-    }
-  }
-  private tell(moment: Inside | Cleanup): void {
-    for (const o of this.active as Listener[]) o[moment]?.(this)
   }
 }
 
@@ -321,7 +343,8 @@ export class ProgressCB extends Callback {
   private draw(): void {
     const traces = [thin(this.train), this.valid].map((ps, i) =>
       ({ x: ps.map(p => p.x), y: ps.map(p => p.y), name: ['training', 'validation'][i] }))
-    const layout = { yaxis: { title: { text: 'loss' } }, xaxis: { title: { text: 'batch' } }, height: 260 }
+    const [xaxis, yaxis] = ['batch', 'loss'].map(text => ({ title: { text } }))
+    const layout = { xaxis, yaxis, height: 260 }
     this.bar!.chart = { traces: traces.filter(o => o.x.length), layout }
   }
   cleanupFit(): void { this.bar?.finish() }
@@ -376,7 +399,10 @@ export class RecorderCB extends Callback {
 }
 
 // %% ../nbs/08_learner.ipynb 3bf85f9b
-/** Multiplies the rate by `gamma` with each batch until the loss is `most` times its least; then weights as before. */
+/**
+ * Multiplies the rate by `gamma` with each batch until the loss is `most` times its least; the
+ * weights are then as before.
+ */
 export class LRFinderCB extends Callback {
   order = 5
   lrs: number[] = []
@@ -385,8 +411,8 @@ export class LRFinderCB extends Callback {
   private before: Record<string, tf.Tensor> = {}
   constructor(public gamma = 1.3, public most = 3) { super() }
   beforeFit({ model }: Learner): void {
-    const copies = Object.entries(model.state()).map(([name, v]) => [name, tf.clone(v as tf.Tensor)])
-    this.before = Object.fromEntries(copies)
+    const copy = ([name, v]: [string, tf.Tensor]) => [name, tf.clone(v)]
+    this.before = Object.fromEntries(Object.entries(model.state()).map(copy))
   }
   afterBatch(learn: Learner): void {
     if (!learn.training) throw new CancelEpochException()
@@ -401,8 +427,9 @@ export class LRFinderCB extends Callback {
     tf.dispose(this.before)
   }
   plot(): void {
+    const xaxis = { type: 'log', title: { text: 'learning rate' } }
     plot([{ x: this.lrs, y: this.losses, name: 'loss' }],
-      { xaxis: { type: 'log', title: { text: 'learning rate' } }, yaxis: { title: { text: 'loss' } }, height: 300 })
+      { xaxis, yaxis: { title: { text: 'loss' } }, height: 300 })
   }
 }
 
@@ -428,8 +455,28 @@ const toJson = (o: unknown) => JSON.stringify(o, (_, v) =>
 const fromJson = (text: string) => JSON.parse(text, (_, v) =>
   v && typeof v === 'object' && 'number' in v ? Number(v.number) : v)
 
+// %% ../nbs/08_learner.ipynb 06f37c90
+/** Give a Learner what the checkpoint at `path` has; it must be one of the same fit. */
+function restored(learn: Learner, path: string): Kept {
+  const { tensors, metadata } = loadTensors(path)
+  try {
+    if (!metadata.checkpoint) throw new Error(`${path} is no checkpoint of a fit`)
+    const kept: Kept = fromJson(metadata.checkpoint), batches = learn.dls.train.length
+    const isSame = kept.epochs === learn.epochs && kept.batches === batches
+    if (!isSame) throw new Error(`${path} belongs to a fit of ${kept.epochs} epochs of `
+      + `${kept.batches} batches, this one has ${learn.epochs} of ${batches}; `
+      + 'remove it to begin anew')
+    assignAll(everything(learn), tensors, path)
+    Object.assign(learn, { epoch: kept.epoch, place: kept })
+    return kept
+  } finally { tf.dispose(tensors) }
+}
+
 // %% ../nbs/08_learner.ipynb 42c24575
-/** Stores the fit in `path` every few seconds and goes on from there if the file exists; `model` is a path for the trained weights alone. */
+/**
+ * Stores the fit in `path` every few seconds and goes on from there if the file exists; `model` is
+ * a path for the trained weights alone.
+ */
 export class CheckpointCB extends Callback {
   order = 100
   isExact = true
@@ -437,7 +484,8 @@ export class CheckpointCB extends Callback {
   private last = 0
   private seconds: number
   private model?: string
-  constructor(public path: string, { seconds = 10, model }: { seconds?: number, model?: string } = {}) {
+  constructor(public path: string,
+    { seconds = 10, model }: { seconds?: number, model?: string } = {}) {
     super()
     this.seconds = seconds
     this.model = model
@@ -445,7 +493,7 @@ export class CheckpointCB extends Callback {
 
   beforeFit(learn: Learner): void {
     this.last = performance.now()
-    this.kept = existsSync(this.path) ? this.load(learn) : undefined
+    this.kept = existsSync(this.path) ? restored(learn, this.path) : undefined
     if (this.kept && learn.epoch >= learn.epochs) this.recall(learn)
   }
   beforeEpoch(learn: Learner): void { if (learn.training) this.recall(learn) }
@@ -466,19 +514,6 @@ export class CheckpointCB extends Callback {
     saveTensors(this.path, everything(learn), { checkpoint: toJson(kept) })
     this.last = performance.now()
   }
-  private load(learn: Learner): Kept {
-    const { tensors, metadata } = loadTensors(this.path)
-    try {
-      if (!metadata.checkpoint) throw new Error(`${this.path} is no checkpoint of a fit`)
-      const kept: Kept = fromJson(metadata.checkpoint), batches = learn.dls.train.length
-      const isSame = kept.epochs === learn.epochs && kept.batches === batches
-      if (!isSame) throw new Error(`${this.path} belongs to a fit of ${kept.epochs} epochs of `
-        + `${kept.batches} batches, this one has ${learn.epochs} of ${batches}; remove it to begin anew`)
-      assignAll(everything(learn), tensors, this.path)
-      Object.assign(learn, { epoch: kept.epoch, place: kept })
-      return kept
-    } finally { tf.dispose(tensors) }
-  }
   /** Callbacks have begun anew by now; give them back what they had. */
   private recall(learn: Learner): void {
     const { cbs } = this.kept ?? { cbs: [] }
@@ -492,7 +527,10 @@ export class CheckpointCB extends Callback {
 }
 
 // %% ../nbs/08_learner.ipynb 212bedbe
-/** Under `npm run train`: callbacks that let the fit `name` go on after the end of the program, and store its model. */
+/**
+ * Under `npm run train`: callbacks that let the fit `name` go on after the end of the program, and
+ * store its model.
+ */
 export function resumable(name: string): Callback[] {
   const folder = process.env.MINIAI_RUN
   if (!folder) return []

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (3ae73de6675e)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (0f7453e57197)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -77,7 +77,8 @@ export function png(pixels: Uint8Array, w: number, channels: number): Buffer {
 
 // %% ../nbs/00b_plots.ipynb 1225cab1
 /** Numbers with their shape, as a typed array has them, or a tensor. */
-export type Shaped = { shape: number[], data: ArrayLike<number> } | { shape: number[], dataSync(): ArrayLike<number> }
+export type Shaped = { shape: number[] }
+  & ({ data: ArrayLike<number> } | { dataSync(): ArrayLike<number> })
 
 /** A picture `[h, w]` or `[h, w, 1 | 3 | 4]`: nested lists, shaped numbers, or a tensor. */
 export type Img = ArrayLike<unknown> | Shaped
@@ -568,7 +569,8 @@ function drawChart(all: any[], layout: any, w: number, h: number): string {
 
   const named = marks.length > 1 && layout.showlegend !== false
   const slant = 3.2 * Math.max(0, ...x.names.map(o => o.length))
-  const box = { l: 64, r: w - (named ? 150 : 20), t: layout.title ? 46 : 16, b: h - 40 - Math.max(12, slant), h }
+  const [r, b] = [w - (named ? 150 : 20), h - 40 - Math.max(12, slant)]
+  const box = { l: 64, r, t: layout.title ? 46 : 16, b, h }
   const X: Place = v => box.l + (v - spanX[0]) / (spanX[1] - spanX[0]) * (box.r - box.l)
   const Y: Place = v => box.b - (v - spanY[0]) / (spanY[1] - spanY[0]) * (box.b - box.t)
   return frameX(ticks(x, spanX), X, box) + frameY(ticks(y, spanY), Y, box)

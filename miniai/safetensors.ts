@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (3c9b281ed114)
+// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (289bdfb111fe)
 // A file for weights: a line that says what is in it, and then the numbers. Written whole or not at all, and read with suspicion.
 
 import { createHash } from 'crypto'
@@ -49,7 +49,8 @@ function writeWhole(path: string, parts: Uint8Array[]): void {
 
 // %% ../nbs/07c_safetensors.ipynb 131bb0e5
 /** Write named tensors and some texts to a safetensors file; the file is the old or the new one. */
-export function saveTensors(path: string, tensors: Record<string, tf.Tensor>, metadata: Metadata = {}): void {
+export function saveTensors(
+  path: string, tensors: Record<string, tf.Tensor>, metadata: Metadata = {}): void {
   const parts = Object.entries(tensors).map(([name, x]): [string, tf.Tensor, Uint8Array] => {
     if (kinds[x.dtype]) return [name, x, bytesOf(x)]
     throw new Error(`saveTensors: "${name}" has the type ${x.dtype}, wanted numbers`)
@@ -66,7 +67,8 @@ function half(h: number): number {
 const brain = (bits: Uint16Array) => new Float32Array(Uint32Array.from(bits, h => h << 16).buffer)
 
 // %% ../nbs/07c_safetensors.ipynb 282476fc
-type Reader = { size: number, dtype: 'float32' | 'int32' | 'bool', read(b: ArrayBuffer): tf.TypedArray }
+type Kind = 'float32' | 'int32' | 'bool'
+type Reader = { size: number, dtype: Kind, read(b: ArrayBuffer): tf.TypedArray }
 const readers: Record<string, Reader> = {
   F64: { size: 8, dtype: 'float32', read: b => Float32Array.from(new Float64Array(b)) },
   F32: { size: 4, dtype: 'float32', read: b => new Float32Array(b) },
@@ -119,11 +121,15 @@ function readHeader(file: number, path: string) {
   if (length > Math.min(size - 8, 1e8)) throw foreign(`its header would have ${length} bytes`)
   const text = new TextDecoder().decode(readAt(file, 8, length))
   const { __metadata__: metadata = {}, ...entries } = parse(text, foreign)
-  return { metadata: metadata as Metadata, entries: entries as Header, start: 8 + length, size: size - 8 - length }
+  const start = 8 + length
+  return { metadata: metadata as Metadata, entries: entries as Header, start, size: size - start }
 }
 
 // %% ../nbs/07c_safetensors.ipynb 47832bf0
-function readTensor(file: number, start: number, [name, entry]: [string, Entry], metadata: Metadata): tf.Tensor {
+type Named = [name: string, entry: Entry]
+
+function readTensor(
+  file: number, start: number, [name, entry]: Named, metadata: Metadata): tf.Tensor {
   const { dtype, read } = readers[entry.dtype], [from, to] = entry.data_offsets
   const bytes = readAt(file, start + from, to - from), print = metadata[`sha256.${name}`]
   if (print && print !== fingerprint(new Uint8Array(bytes))) {
@@ -143,13 +149,15 @@ function readAll(file: number, path: string, only: (name: string) => boolean) {
     if (wrong) throw new Error(`${path}: "${name}" ${wrong}`)
     at = entry.data_offsets[1]
   }
-  if (at < size) throw new Error(`${path}: ${size - at} bytes after "${sorted.at(-1)?.[0]}" belong to no tensor`)
+  const extra = `${size - at} bytes after "${sorted.at(-1)?.[0]}"`
+  if (at < size) throw new Error(`${path}: ${extra} belong to no tensor`)
   return { metadata, wanted: sorted.filter(([name]) => only(name)), start }
 }
 
 // %% ../nbs/07c_safetensors.ipynb e68c2b1f
 /** The tensors of a safetensors file (those that `only` picks) and its texts. */
-export function loadTensors(path: string, { only = () => true }: { only?: (name: string) => boolean } = {}):
+export function loadTensors(
+  path: string, { only = () => true }: { only?: (name: string) => boolean } = {}):
   { tensors: Record<string, tf.Tensor>, metadata: Record<string, string> } {
   const file = openSync(path, 'r'), tensors: Record<string, tf.Tensor> = {}
   try {
@@ -174,13 +182,14 @@ export function saveModel(path: string, model: Stateful, metadata: Record<string
 }
 
 // %% ../nbs/07c_safetensors.ipynb 65268bb0
-/** Give variables the values of tensors of the same names and shapes, or refuse; `what` is named. */
+/** Give variables the values of tensors of the same names and shapes; a refusal names `what`. */
 export function assignAll(state: Params, tensors: Record<string, tf.Tensor>, what: string): void {
   const refuse = (why: string): never => { throw new Error(`${what}: ${why}`) }
   for (const [name, v] of Object.entries(state)) {
     const x = tensors[name]
     if (!x) refuse(`there is no "${name}"`)
-    if (`${x.shape}` !== `${v.shape}`) refuse(`"${name}" has the shape [${x.shape}], wanted [${v.shape}]`)
+    const shapes = `has the shape [${x.shape}], wanted [${v.shape}]`
+    if (`${x.shape}` !== `${v.shape}`) refuse(`"${name}" ${shapes}`)
     if (x.dtype !== v.dtype) refuse(`"${name}" has the type ${x.dtype}, wanted ${v.dtype}`)
   }
   const odd = Object.keys(tensors).find(name => !Object.hasOwn(state, name))
@@ -189,7 +198,7 @@ export function assignAll(state: Params, tensors: Record<string, tf.Tensor>, wha
 }
 
 // %% ../nbs/07c_safetensors.ipynb 27ad0a1d
-/** Give a model the weights of a safetensors file; a file that does not fit changes nothing. The texts. */
+/** Give a model the weights of a safetensors file, which must fit; gives the texts in it. */
 export function loadModel(path: string, model: Stateful): Record<string, string> {
   const { tensors, metadata } = loadTensors(path)
   try { assignAll(model.state(), tensors, path) } finally { tf.dispose(tensors) }

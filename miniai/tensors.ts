@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/03_tensors.ipynb (2b7af0950d35)
+// Do not edit: made by "npm run export" from ../nbs/03_tensors.ipynb (0dc5b9bfabb8)
 // A rectangular block of numbers with a shape: where it comes from, what it can do, and all of MNIST as four of them.
 
 import { tf } from './engine'
@@ -14,7 +14,7 @@ export function tensor(xs: tf.TensorLike | NdArray): tf.Tensor {
 }
 
 // %% ../nbs/03_tensors.ipynb 94b65de8
-/** MNIST to train on, pictures [50000, 784] and labels [50000], and to validate with, 10,000 each. */
+/** MNIST: pictures [50000, 784] and labels [50000] to train on, 10,000 each to validate with. */
 export async function mnistTensors(): Promise<[tf.Tensor2D, tf.Tensor1D, tf.Tensor2D, tf.Tensor1D]> {
   const { train, valid } = await loadMnist()
   const [xt, yt, xv, yv] = [train.x, train.y, valid.x, valid.y].map(tensor)

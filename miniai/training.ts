@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (5d9d850da848)
+// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (c89d2f66135e)
 // Everything between a gradient and a network that reads digits: a loss for choices, layers that know their parameters, four optimizers, shuffled batches, and the loop.
 
 import { inspect } from 'util'
@@ -32,6 +32,18 @@ export function accuracy(preds: tf.Tensor, targ: tf.Tensor): tf.Scalar {
 // %% ../nbs/07_training.ipynb c3e9ad73
 /** Variables by the way to them, as in `encoder.layers.3.bias`. */
 export type Params = Record<string, tf.Variable>
+
+// %% ../nbs/07_training.ipynb 06b69ec4
+type Shown = { text: string, params(): Params, modules(): Iterable<Shown> }
+
+/** The lines that a model prints: itself, and at most five of the layers in it. */
+function face(model: Shown): string {
+  const [own, ...inner] = [...model.modules()].map(o => `${o.constructor.name}${o.text}`)
+  const count = Object.values(model.params()).reduce((n, v) => n + v.size, 0)
+  const shown = inner.length > 5 ? [...inner.slice(0, 4), `… ${inner.length - 4} more`] : inner
+  const head = `${own}: ${count.toLocaleString('en')} parameters`
+  return [head, ...shown.map(o => `  ${o}`)].join('\n')
+}
 
 // %% ../nbs/07_training.ipynb c8a68ecc
 /** A layer or model: `forward` says what it does, its fields hold variables and other modules. */
@@ -81,13 +93,7 @@ export abstract class Module {
   /** What stands behind a layer's name where it is printed. */
   get text(): string { return '' }
   /** The layers with their shapes, and the number of parameters. */
-  [inspect.custom](): string {
-    const count = Object.values(this.params()).reduce((n, v) => n + v.size, 0)
-    const inner = [...this.modules()].slice(1).map(o => `${o.constructor.name}${o.text}`)
-    const shown = inner.length > 5 ? [...inner.slice(0, 4), `… ${inner.length - 4} more`] : inner
-    const head = `${this.constructor.name}${this.text}: ${count.toLocaleString('en')} parameters`
-    return [head, ...shown.map(o => `  ${o}`)].join('\n')
-  }
+  [inspect.custom](): string { return face(this) }
 }
 
 // %% ../nbs/07_training.ipynb 15d60007
@@ -329,7 +335,8 @@ export class DataLoader implements AsyncIterable<Batch> {
   sampler: Sampler
   dropLast: boolean
   prefetch: number
-  constructor(public ds: Source, { bs = 64, shuffle = false, dropLast = false, prefetch = 1 } = {}) {
+  constructor(public ds: Source,
+    { bs = 64, shuffle = false, dropLast = false, prefetch = 1 } = {}) {
     const ok = Number.isInteger(bs) && bs > 0
     if (!ok) throw new RangeError(`DataLoader: wanted a batch size ≥ 1, got ${bs}`)
     this.bs = bs
@@ -367,7 +374,9 @@ export class DataLoader implements AsyncIterable<Batch> {
       }
     } finally { for (const o of ahead) o.then(batch => tf.dispose(batch), () => {}) }
   }
-  [inspect.custom]() { return `DataLoader: ${this.length} batches of ${this.bs} from ${inspect(this.ds)}` }
+  [inspect.custom]() {
+    return `DataLoader: ${this.length} batches of ${this.bs} from ${inspect(this.ds)}`
+  }
 }
 
 // %% ../nbs/07_training.ipynb 30e0c651
@@ -412,7 +421,7 @@ export async function evaluate(model: Module, dl: DataLoader, lossFunc = crossEn
 }
 
 // %% ../nbs/07_training.ipynb e43d81ac
-/** Train for some epochs; `lr` may be a function of the way done, 0 … 1. What each epoch brought. */
+/** Train for some epochs; `lr` is a function of the way done, 0 … 1. What each epoch brought. */
 export async function fit(epochs: number, { model, opt, dls, lossFunc = crossEntropy, lr = () => opt.lr }:
   { model: Module, opt: Optimizer, dls: DataLoaders, lossFunc?: typeof crossEntropy,
     lr?: (done: number) => number }) {
