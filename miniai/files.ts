@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (c869b0ad62d0)
+// Do not edit: made by "npm run export" from ../nbs/01_files.ipynb (b0b2a4278938)
 // From an address on the web to 70,000 handwritten digits in memory: folders, downloads, gzip, and Python's pickles.
 
 import { spawnSync } from 'child_process'
@@ -61,6 +61,7 @@ function move(from: string, to: string): void {
   try { fs.renameSync(from, to) } catch (e: any) { if (e.code !== 'ENOENT') throw e }
 }
 
+// %% ../nbs/01_files.ipynb dce5d63a
 /** Take over what a program that is gone has begun. */
 function inherit(path: string): void {
   const name = basename(path)
@@ -117,10 +118,8 @@ async function pour({ res, from }: Answer, path: string, report: Report): Promis
   const total = lengthOf(res), file = fs.openSync(partOf(path), from ? 'r+' : 'w')
   try {
     let at = from
-    for await (const o of res.body ?? []) {
-      at += fs.writeSync(file, o, 0, o.length, at)
-      report(at, total)
-    }
+    for await (const o of res.body ?? [])
+      report(at += fs.writeSync(file, o, 0, o.length, at), total)
     if (total !== undefined && at !== total) throw new Error(`ended at byte ${at} of ${total}`)
     fs.fsyncSync(file)
   } finally { fs.closeSync(file) }
@@ -129,6 +128,7 @@ async function pour({ res, from }: Answer, path: string, report: Report): Promis
 // %% ../nbs/01_files.ipynb db3bbdf4
 type Patience = { timeout: number, report: Report }
 
+// %% ../nbs/01_files.ipynb ca0a1e9e
 async function receive(url: string, path: string, { timeout, report }: Patience): Promise<void> {
   const stop = new AbortController(), silence = new Error(`not a byte for ${timeout / 1000} s`)
   const timer = setTimeout(() => stop.abort(silence), timeout)
@@ -147,6 +147,7 @@ function reason(e: any): string {
   return e.cause ? reason(e.cause) : e.code ? `${e.code} ${e.message}` : e.message
 }
 
+// %% ../nbs/01_files.ipynb affe3c60
 async function insist(url: string, path: string, options: Patience): Promise<void> {
   let best = sizeOf(partOf(path))
   for (let failed = 1; ; failed++) {
@@ -190,22 +191,31 @@ function liveBar(path: string): Report {
   }
 }
 
+// %% ../nbs/01_files.ipynb 63a87242
+/** Get the file from the first of `urls` that has it; what went wrong with all of them, or ''. */
+async function fromAny(urls: string[], path: string, wishes: Wishes): Promise<string> {
+  let failed = ''
+  for (const o of urls) {
+    try {
+      await fetchFile(o, path, wishes)
+      return ''
+    } catch (e) { failed += `\n  ${o}: ${reason(e)}` }
+  }
+  return failed
+}
+
 // %% ../nbs/01_files.ipynb 8810df9d
 /** Download `url` to `path` unless it is there; goes on with what was begun. Gives `path` back. */
 export async function urlretrieve(url: string, path: string, options: Download = {}): Promise<string> {
   const { sha256 = [], mirrors = [], timeout = 30000 } = options
   const report = options.onProgress ?? liveBar(path)
-  const sums = [sha256].flat().map(o => o.toLowerCase()), failed: string[] = []
+  const sums = [sha256].flat().map(o => o.toLowerCase())
   if (fs.existsSync(path) && !await wrongSum(path, sums)) return path
   mkdir(dirname(path))
   inherit(path)
-  for (const o of [url, ...mirrors]) {
-    try {
-      await fetchFile(o, path, { sums, timeout, report })
-      return path
-    } catch (e) { failed.push(`${o}: ${reason(e)}`) }
-  }
-  throw new Error(`urlretrieve: ${path} could not be had.\n  ${failed.join('\n  ')}`)
+  const failed = await fromAny([url, ...mirrors], path, { sums, timeout, report })
+  if (failed) throw new Error(`urlretrieve: ${path} could not be had.${failed}`)
+  return path
 }
 
 // %% ../nbs/01_files.ipynb 737485d4
@@ -229,6 +239,7 @@ function readable(bytes: Uint8Array): boolean {
   return true
 }
 
+// %% ../nbs/01_files.ipynb 06f130e9
 /** The byte at which zlib notices damage: every beginning that contains it fails. */
 function damagedAt(bytes: Uint8Array): number {
   let [good, bad] = [0, bytes.length]
@@ -284,12 +295,14 @@ function take(m: Machine, n: number): Buffer {
   return m.bytes.subarray(m.pos - n, m.pos)
 }
 
+// %% ../nbs/01_files.ipynb 85c556d1
 function line(m: Machine): string {
   const end = m.bytes.indexOf(10, m.pos)
   if (end < 0) refuse(m, 'a line without an end')
   return take(m, end - m.pos + 1).toString('latin1').slice(0, -1)
 }
 
+// %% ../nbs/01_files.ipynb 349206be
 const u8 = (m: Machine): number => m.pos < m.bytes.length ? m.bytes[m.pos++] : take(m, 1)[0]
 const u16 = (m: Machine) => take(m, 2).readUInt16LE()
 const u32 = (m: Machine) => take(m, 4).readUInt32LE()
@@ -338,10 +351,14 @@ function float(m: Machine, s: string): number {
 // %% ../nbs/01_files.ipynb a681af43
 type Ops = Record<string, (m: Machine) => void>
 
-const numberOps: Ops = {
+const plainOps: Ops = {
   N: m => push(m, null),
   '\x88': m => push(m, true),
-  '\x89': m => push(m, false),
+  '\x89': m => push(m, false)
+}
+
+// %% ../nbs/01_files.ipynb c6ed69f7
+const numberOps: Ops = {
   I: m => { const s = line(m); push(m, s === '01' ? true : s === '00' ? false : decimal(m, s)) },
   J: m => push(m, i32(m)),
   K: m => push(m, u8(m)),
@@ -369,6 +386,11 @@ const raw = (m: Machine, n: number, text = false) => push(m, new Raw(take(m, n),
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const surrogate = /(\xed[\xa0-\xbf][\x80-\xbf])/
 
+function halfOf(s: string): string {
+  return String.fromCharCode(0xd000 | (s.charCodeAt(1) & 63) << 6 | s.charCodeAt(2) & 63)
+}
+
+// %% ../nbs/01_files.ipynb 70cfc6c1
 function decode(m: Machine, bytes: Buffer): string {
   try { return utf8.decode(bytes) } catch {
     const pieces = latin1(bytes).split(surrogate)
@@ -376,10 +398,6 @@ function decode(m: Machine, bytes: Buffer): string {
     const piece = (o: string) => surrogate.test(o) ? halfOf(o) : decode(m, Buffer.from(o, 'latin1'))
     return pieces.map(piece).join('')
   }
-}
-
-function halfOf(s: string): string {
-  return String.fromCharCode(0xd000 | (s.charCodeAt(1) & 63) << 6 | s.charCodeAt(2) & 63)
 }
 
 const text = (m: Machine, n: number) => push(m, decode(m, take(m, n)), 2 * n + 32)
@@ -409,14 +427,18 @@ function escaped(m: Machine): string {
 }
 
 // %% ../nbs/01_files.ipynb 3b385229
-const textOps: Ops = {
+const byteOps: Ops = {
   S: m => { const o = quoted(m); push(m, o, o.bytes.length + 64) },
   T: m => raw(m, i32(m), true),
   U: m => raw(m, u8(m), true),
   B: m => raw(m, u32(m)),
   C: m => raw(m, u8(m)),
   '\x8e': m => raw(m, u64(m)),
-  '\x96': m => raw(m, u64(m)),
+  '\x96': m => raw(m, u64(m))
+}
+
+// %% ../nbs/01_files.ipynb 4cdc41c5
+const textOps: Ops = {
   V: m => { const o = escaped(m); push(m, o, 2 * o.length + 32) },
   X: m => text(m, u32(m)),
   '\x8c': m => text(m, u8(m)),
@@ -446,6 +468,7 @@ function append(m: Machine, items: unknown[]): void {
   for (const o of items) to.push(o)
 }
 
+// %% ../nbs/01_files.ipynb a1c02b51
 function add(m: Machine, items: unknown[]): void {
   const to = top<Set<unknown>>(m, Set)
   spend(m, 32 * items.length)
@@ -457,18 +480,26 @@ function store(m: Machine, items: unknown[]): void {
 }
 
 // %% ../nbs/01_files.ipynb 07f0d5fb
-const boxOps: Ops = {
+const emptyOps: Ops = {
   ']': m => push(m, [], 64),
   ')': m => push(m, [], 64),
   '}': m => push(m, new Map(), 256),
-  '\x8f': m => push(m, new Set(), 256),
+  '\x8f': m => push(m, new Set(), 256)
+}
+
+// %% ../nbs/01_files.ipynb 214402e4
+const boxOps: Ops = {
   l: m => push(m, popMark(m), 64),
   t: m => push(m, popMark(m), 64),
   d: m => push(m, pairs(m, new Map(), popMark(m)), 256),
   '\x91': m => push(m, new Set(popMark(m)), 256),
   '\x85': m => tuple(m, 1),
   '\x86': m => tuple(m, 2),
-  '\x87': m => tuple(m, 3),
+  '\x87': m => tuple(m, 3)
+}
+
+// %% ../nbs/01_files.ipynb 715191b4
+const fillOps: Ops = {
   a: m => append(m, [pop(m)]),
   e: m => append(m, popMark(m)),
   s: m => store(m, [pop(m), pop(m)].reverse()),
@@ -489,6 +520,7 @@ function get(m: Machine, key: number | bigint): void {
   push(m, m.memo.get(Number(key)))
 }
 
+// %% ../nbs/01_files.ipynb 81d6a569
 function frame(m: Machine, n: number): void {
   if (n > m.bytes.length - m.pos) refuse(m, `a frame of ${n} bytes is wanted`)
 }
@@ -501,7 +533,11 @@ const memoOps: Ops = {
   '\x94': m => put(m, m.memo.size),
   g: m => get(m, decimal(m, line(m))),
   h: m => get(m, u8(m)),
-  j: m => get(m, u32(m)),
+  j: m => get(m, u32(m))
+}
+
+// %% ../nbs/01_files.ipynb 16869702
+const markOps: Ops = {
   '(': m => { spend(m, 16); m.marks.push(m.stack.length) },
   '0': m => { if (m.marks.at(-1) === m.stack.length) m.marks.pop(); else pop(m) },
   '1': m => void popMark(m),
@@ -520,6 +556,7 @@ const dtypes = {
   c8: ['complex64', Float32Array], c16: ['complex128', Float64Array]
 } as const
 
+// %% ../nbs/01_files.ipynb a483787c
 class DType {
   order = '<'
   constructor(public code: keyof typeof dtypes) {}
@@ -556,16 +593,23 @@ function numbers(m: Machine, { code, order }: DType, bytes: Buffer): Numbers {
 }
 
 // %% ../nbs/01_files.ipynb 4dfe94b7
+/** Where item `i` of our order lies, if a step along axis k is steps[k] long. */
+function placeOf(i: number, shape: number[], steps: number[]): number {
+  let at = 0
+  for (let k = shape.length - 1; k >= 0; k--) {
+    at += (i % shape[k]) * steps[k]
+    i = Math.floor(i / shape[k])
+  }
+  return at
+}
+
+// %% ../nbs/01_files.ipynb e523c8d1
 function rowsFirst(from: Numbers, shape: number[]): Numbers {
   const items = shape.reduce((a, b) => a * b, 1), per = from.length / (items || 1)
   const to = from.slice()
   const steps = shape.map((_, k) => shape.slice(0, k).reduce((a, b) => a * b, per))
   for (let i = 0; i < items; i++) {
-    let [rest, at] = [i, 0]
-    for (let k = shape.length - 1; k >= 0; k--) {
-      at += (rest % shape[k]) * steps[k]
-      rest = Math.floor(rest / shape[k])
-    }
+    const at = placeOf(i, shape, steps)
     for (let j = 0; j < per; j++) to[i * per + j] = from[at + j]
   }
   return to
@@ -600,12 +644,14 @@ function dtype(m: Machine, [code]: unknown[]): DType {
   return new DType(str(code) as keyof typeof dtypes)
 }
 
+// %% ../nbs/01_files.ipynb 263a7806
 function setOrder(m: Machine, o: DType, state: unknown): void {
   const order = Array.isArray(state) ? str(state[1]) : ''
   if (!['<', '>', '|', '='].includes(order)) refuse(m, `an array of unknown byte order “${order}”`)
   o.order = order
 }
 
+// %% ../nbs/01_files.ipynb ac745d32
 /** One number out of an array: a number where it is exact, a bigint, a boolean or `{ re, im }`. */
 function scalar(m: Machine, [type, data]: unknown[]): unknown {
   const o = arrayOf(m, [[], type, false, data]), [a, b] = o.data
@@ -623,6 +669,7 @@ function blank(m: Machine): NdArray {
   return o
 }
 
+// %% ../nbs/01_files.ipynb 1d22a1ac
 function encoded(m: Machine, o: unknown): Raw {
   if (o instanceof Raw) return o
   if (/[^\0-\xff]/.test(String(o))) refuse(m, 'bytes beyond 255')
@@ -630,6 +677,7 @@ function encoded(m: Machine, o: unknown): Raw {
   return new Raw(Buffer.from(str(o), 'latin1'), false)
 }
 
+// %% ../nbs/01_files.ipynb fefda766
 const listed = (o: unknown): unknown[] => Array.isArray(o) ? o : []
 
 function setOf(m: Machine, [o]: unknown[]): Set<unknown> {
@@ -652,6 +700,7 @@ const builtins: Record<string, Make> = {
   complex: (_, [re = 0, im = 0]) => ({ re, im })
 }
 
+// %% ../nbs/01_files.ipynb 1e834ab0
 const under = (prefix: string, o: Record<string, Make>) =>
   Object.fromEntries(Object.entries(o).map(([k, f]) => [`${prefix}.${k}`, f]))
 
@@ -700,14 +749,22 @@ const objectOps: Ops = {
   R: m => { const args = pop(m), f = pop(m); call(m, f, args) },
   '\x81': m => { const args = pop(m), f = pop(m); call(m, f, args) },
   '\x92': m => { if (pop(m)?.size) refuse(m, 'a call with named arguments'); objectOps.R(m) },
-  b: build,
+  b: build
+}
+
+// %% ../nbs/01_files.ipynb 7cf0c7d0
+const outsideOps: Ops = {
   P: m => persistent(m, line(m)),
   Q: m => persistent(m, pop(m)),
   '\x97': m => refuse(m, 'a buffer outside the pickle is wanted'),
   '\x98': () => {}
 }
 
-const ops: Ops = { ...numberOps, ...textOps, ...boxOps, ...memoOps, ...objectOps }
+// %% ../nbs/01_files.ipynb df5464cc
+const ops: Ops = {
+  ...plainOps, ...numberOps, ...byteOps, ...textOps, ...emptyOps, ...boxOps, ...fillOps,
+  ...memoOps, ...markOps, ...objectOps, ...outsideOps,
+}
 const table = Array.from({ length: 256 }, (_, i) => ops[String.fromCharCode(i)]), stop = 46
 
 // %% ../nbs/01_files.ipynb 7936bd97
@@ -718,20 +775,24 @@ function refill<T>(o: Iterable<T> & { clear(): void }, add: (item: T) => void): 
 }
 
 // %% ../nbs/01_files.ipynb 6cb4ceaf
+const isBox = (o: unknown) => Array.isArray(o) || o instanceof Map || o instanceof Set
+
+/** Put `last` of each item in the place of the item. */
+function mapBox(o: unknown, last: (item: unknown) => any): void {
+  if (Array.isArray(o)) o.forEach((v, i) => { o[i] = last(v) })
+  if (o instanceof Map) refill(o, ([k, v]) => o.set(last(k), last(v)))
+  if (o instanceof Set) refill(o, v => o.add(last(v)))
+}
+
+// %% ../nbs/01_files.ipynb 5a805e23
 function settle(root: unknown): unknown {
   const outer = [root], seen = new Set<unknown>([outer]), todo: unknown[] = [outer]
   const last = (o: unknown) => {
     if (o instanceof Raw) return o.value
-    const box = Array.isArray(o) || o instanceof Map || o instanceof Set
-    if (box && !seen.has(o)) todo.push(o), seen.add(o)
+    if (isBox(o) && !seen.has(o)) todo.push(o), seen.add(o)
     return o
   }
-  while (todo.length) {
-    const o = todo.pop()
-    if (Array.isArray(o)) o.forEach((v, i) => { o[i] = last(v) })
-    if (o instanceof Map) refill(o, ([k, v]) => o.set(last(k), last(v)))
-    if (o instanceof Set) refill(o, v => o.add(last(v)))
-  }
+  while (todo.length) mapBox(todo.pop(), last)
   return outer[0]
 }
 
