@@ -16,7 +16,8 @@ const load = join(__dirname, '../scripts/load.cjs'), files = join(__dirname, '..
 let dir = '', path = '', part = ''
 
 /** A test with an empty folder of its own; its servers are closed behind it. */
-const scene = (title: string, f: () => Promise<void>) => it(title, async () => {
+const scene = (title: string, f: () => Promise<void>) => it(title, async function () {
+  this.timeout(180_000)
   dir = temporary()
   path = join(dir, 'sub/file.bin')
   part = `${path}.${process.pid}.part`

@@ -47,6 +47,7 @@ interface Kernel {
 
 let kernel: Promise<Kernel> | undefined
 const open = (): Promise<Kernel> => kernel ??= startKernel({ kernel: kernelFile, cwd: nbs })
+after(async () => (await kernel)?.child.kill('SIGTERM'))
 const run = async (code: string, options?: object) => (await open()).execute(code, options)
 const sleep = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
@@ -309,6 +310,14 @@ it('ten thousand printed lines arrive, in order, in few messages', async () => {
   const lines = streams.map(o => o.content.text).join('').trim().split('\n')
   assert.deepEqual(lines, [...Array(10000).keys()].map(String))
   assert.ok(streams.length < 200, `${streams.length} messages`)
+})
+
+it('a worker that ends leaves no output, not even an empty one', async () => {
+  const { outputs } = await run(`import { Worker } from 'worker_threads'
+    const worker = new Worker('process.stderr', { eval: true })
+    await new Promise(done => worker.on('exit', done))
+    await new Promise(done => setTimeout(done, 100))`)
+  assert.deepEqual(outputs.filter(o => o.type === 'stream'), [])
 })
 
 it('a display keeps all its MIME types, from a module too; updates end in the last', async () => {

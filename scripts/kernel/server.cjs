@@ -24,77 +24,33 @@ const INFO = {
 }
 
 /**
- * @param {object} o
- * @param {() => Works} o.ready
- * @param {(type: string, content: object, to?: Message) => void} o.publish
- * @param {() => void} o.quit
+ * What a session says, as type and content of a message.
+ * @param {import('./process.cjs').Message} m @param {number} count
+ * @returns {[string, object]}
  */
-function createServer({ ready, publish, quit }) {
-  const outputs = createOutputs(publish)
-  /** @type {Request[]} */
-  const queue = []
-  /** @type {Message | undefined} the request whose cell ran last */
-  let last
-  let count = 0, isWorking = false
+function spoken(m, count) {
+  if (m.type === 'stream') return ['stream', { name: m.name, text: m.text }]
+  if (m.type === 'display') return [m.update ? 'update_display_data' : 'display_data', m.content]
+  return ['execute_result', { data: m.data, metadata: {}, execution_count: count }]
+}
 
-  /** @param {CellError} error @param {Message | undefined} to */
-  function publishError({ ename, evalue, traceback }, to) {
-    outputs.add('error', { ename, evalue, traceback }, to)
-    outputs.flush()
-  }
+/**
+ * The answer to the execution of a cell, and the content of its error message.
+ * @param {CellError | undefined} error
+ */
+function outcome(error) {
+  if (!error) return { answer: { status: 'ok', payload: [], user_expressions: {} } }
+  const { ename, evalue, traceback } = error, told = { ename, evalue, traceback }
+  return { told, answer: { status: 'error', ...told } }
+}
 
-  /** What a session says. @param {import('./process.cjs').Message} m */
-  function onOutput(m) {
-    if (m.type === 'late') return publishError(m.error, last)
-    if (m.type === 'stream') return outputs.add('stream', { name: m.name, text: m.text }, last)
-    if (m.type === 'display') {
-      return outputs.add(m.update ? 'update_display_data' : 'display_data', m.content, last)
-    }
-    const result = { data: m.data, metadata: {}, execution_count: count }
-    outputs.add('execute_result', result, last)
-  }
-
-  /** @param {Request} request */
-  async function execute({ m, reply }) {
-    const { code, silent = false, stop_on_error = true } = m.content
-    last = m
-    if (!silent) publish('execute_input', { code, execution_count: ++count }, m)
-    const error = await ready().session.run(code, count)
-    outputs.flush()
-    if (error) publishError(error, m)
-    if (error && stop_on_error) await abort()
-    const { ename, evalue, traceback } = error ?? {}
-    const result = error ? { ename, evalue, traceback } : { payload: [], user_expressions: {} }
-    reply('execute_reply', { status: error ? 'error' : 'ok', execution_count: count, ...result })
-  }
-
-  /** What was asked for before the failure was known is not run: "Run All" stops there. */
-  async function abort() {
-    await new Promise(resolve => setTimeout(resolve, ARRIVAL))
-    for (const request of queue.splice(0)) {
-      answer(request, ({ reply }) => reply('execute_reply', { status: 'aborted' }))
-    }
-  }
-
-  /** @param {Request} request @param {(request: Request) => unknown} f */
-  async function answer(request, f) {
-    publish('status', { execution_state: 'busy' }, request.m)
-    try {
-      await f(request)
-    } finally {
-      publish('status', { execution_state: 'idle' }, request.m)
-    }
-  }
-
-  async function work() {
-    if (isWorking) return
-    isWorking = true
-    for (let next = queue.shift(); next; next = queue.shift()) await answer(next, execute)
-    isWorking = false
-  }
-
-  /** @type {Record<string, (request: Request) => unknown>} */
-  const handlers = {
+/**
+ * The answers to all requests but the execution of cells.
+ * @param {{ ready: () => Works, quit: () => void }} o
+ * @returns {Record<string, (request: Request) => unknown>}
+ */
+function createHandlers({ ready, quit }) {
+  return {
     kernel_info_request: ({ reply }) => reply('kernel_info_reply', INFO),
     comm_info_request: ({ reply }) => reply('comm_info_reply', { status: 'ok', comms: {} }),
     history_request: ({ reply }) => reply('history_reply', { status: 'ok', history: [] }),
@@ -121,6 +77,69 @@ function createServer({ ready, publish, quit }) {
       reply('shutdown_reply', { status: 'ok', restart: m.content.restart })
       setTimeout(quit, ARRIVAL)
     },
+  }
+}
+
+/**
+ * @param {object} o
+ * @param {() => Works} o.ready
+ * @param {(type: string, content: object, to?: Message) => void} o.publish
+ * @param {() => void} o.quit
+ */
+function createServer({ ready, publish, quit }) {
+  const outputs = createOutputs(publish), handlers = createHandlers({ ready, quit })
+  /** @type {Request[]} */
+  const queue = []
+  /** @type {Message | undefined} the request whose cell ran last */
+  let last
+  let count = 0, isWorking = false
+
+  /** @param {object | undefined} told @param {Message | undefined} to */
+  function publishError(told, to) {
+    if (told) outputs.add('error', told, to)
+    outputs.flush()
+  }
+
+  /** @param {import('./process.cjs').Message} m what a session says */
+  function onOutput(m) {
+    if (m.type === 'late') publishError(outcome(m.error).told, last)
+    else outputs.add(...spoken(m, count), last)
+  }
+
+  /** @param {Request} request */
+  async function execute({ m, reply }) {
+    const { code, silent = false, stop_on_error = true } = m.content
+    last = m
+    if (!silent) publish('execute_input', { code, execution_count: ++count }, m)
+    const { told, answer: result } = outcome(await ready().session.run(code, count))
+    publishError(told, m)
+    if (told && stop_on_error) await abort()
+    reply('execute_reply', { ...result, execution_count: count })
+  }
+
+  /** What was asked for before the failure was known is not run: "Run All" stops there. */
+  async function abort() {
+    await new Promise(resolve => setTimeout(resolve, ARRIVAL))
+    for (const request of queue.splice(0)) {
+      answer(request, ({ reply }) => reply('execute_reply', { status: 'aborted' }))
+    }
+  }
+
+  /** @param {Request} request @param {(request: Request) => unknown} f */
+  async function answer(request, f) {
+    publish('status', { execution_state: 'busy' }, request.m)
+    try {
+      await f(request)
+    } finally {
+      publish('status', { execution_state: 'idle' }, request.m)
+    }
+  }
+
+  async function work() {
+    if (isWorking) return
+    isWorking = true
+    for (let next = queue.shift(); next; next = queue.shift()) await answer(next, execute)
+    isWorking = false
   }
 
   /** @param {Message} m @param {Reply} reply */
