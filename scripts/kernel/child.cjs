@@ -43,7 +43,7 @@ function capture(name) {
   /** @param {string | Uint8Array} chunk @param {unknown} [encoding] @param {unknown} [done] */
   function write(chunk, encoding, done) {
     const text = typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
-    if (text) send({ type: 'stream', name, text }) // a worker that ends writes ''
+    if (text) send({ type: 'stream', name, text }) // execSync passes on ''
     const call = typeof encoding === 'function' ? encoding : done
     if (typeof call === 'function') process.nextTick(call)
     return true
