@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/10_convnet.ipynb (45daf0183b80)
+// Do not edit: made by "npm run export" from ../nbs/10_convnet.ipynb (ae010f78e5b8)
 // A small window that slides over a picture, and networks made of it: from six plain loops to a ResNet that reads all but a few dozen of ten thousand unseen digits.
 
 import { join } from 'path'
@@ -101,15 +101,18 @@ export function plainnet(nfs = [32, 32, 64, 64, 128], pictures: Pictures = {}): 
 /** A layer's output for one picture, its parameters, its millions of operations on numbers. */
 export type Cost = { layer: string, out: number[], params: number, mflops: number }
 
-// %% ../nbs/10_convnet.ipynb 5f7fbfd7
+// %% ../nbs/10_convnet.ipynb 210dedb9
 const ownSize = (o: object) =>
   Object.values(o).reduce((n, v) => n + (v instanceof tf.Variable && v.trainable ? v.size : 0), 0)
 
 function table(costs: Cost[]): string {
   const sum = (key: 'params' | 'mflops') => costs.reduce((n, o) => n + o[key], 0)
   const all = [...costs, { layer: 'all', out: [], params: sum('params'), mflops: sum('mflops') }]
-  return all.map(o => o.layer.padEnd(24) + o.out.join('×').padEnd(11)
-    + o.params.toLocaleString('en').padStart(9) + o.mflops.toFixed(2).padStart(9)).join('\n')
+  const row = (layer: string, out: string, params: string, mflops: string) =>
+    layer.padEnd(20) + out.padEnd(11) + params.padStart(9) + mflops.padStart(8)
+  const rows = all.map(o =>
+    row(o.layer, o.out.join('×'), o.params.toLocaleString('en'), o.mflops.toFixed(2)))
+  return [row('layer', 'output', 'params', 'MFLOP'), ...rows].join('\n')
 }
 
 // %% ../nbs/10_convnet.ipynb a7a0e690
