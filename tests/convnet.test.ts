@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
-import { Changed, Classifier, Conv, ConvBlock, digitLearner, jitter, loadClassifier, loadDigits, moved, plainnet, ResBlock, resnet,
+import { BatchNorm } from 'miniai/activations'
+import { Changed, Classifier, Conv, ConvBlock, digitLearner, FusedNorm, jitter, loadClassifier, loadDigits, moved, plainnet, ResBlock, resnet,
   smoothed, summary, tta } from 'miniai/convnet'
 import { tf, useBackend } from 'miniai/engine'
 import { randn, seed } from 'miniai/random'
-import { accuracy, crossEntropy, Dataset, Module } from 'miniai/training'
+import { accuracy, crossEntropy, Dataset, lossAndGrads, Module } from 'miniai/training'
 
 before(async () => { await useBackend() })
 
@@ -174,4 +175,21 @@ it('loadClassifier reads two networks, each right for 99.4 % of the test digits 
   }
   assert.ok(digits.body.some(o => o instanceof ResBlock) && judge.body.every(o => o instanceof ConvBlock))
   assert.deepEqual(digits.features(tf.slice(x, [0], [7])).shape, [7, 128])
+})
+
+it('FusedNorm gives what BatchNorm gives, with all gradients, and refuses what is no picture', () => {
+  seed(2)
+  const norms = [new BatchNorm(4), new FusedNorm(4)], w = [randn([4]), randn([4])], x = tf.add(tf.mul(randn([6, 3, 3, 4]), 3), 2), dy = randn(x.shape)
+  const [want, got] = norms.map(o => {
+    o.weight.assign(w[0] as tf.Variable)
+    o.bias.assign(w[1] as tf.Variable)
+    const f = () => tf.sum(tf.mul(o.call(x), dy)), { grads } = lossAndGrads(f, o.params())
+    const dx = tf.grad(x => tf.sum(tf.mul(o.call(x), dy)))(x)
+    return [o.call(x), dx, grads.weight, grads.bias, o.running_mean, o.running_var, o.train(false).call(x)]
+  })
+  want.forEach((t, i) => close(got[i], [...t.dataSync()], 1e-3))
+  assert.deepEqual(Object.keys(norms[1].state()), Object.keys(norms[0].state()))
+  const inUse = tf.grad(x => tf.sum(tf.mul(norms[1].call(x), dy)))(x) // the running moments are no functions of x
+  close(inUse, [...tf.grad(x => tf.sum(tf.mul(norms[0].call(x), dy)))(x).dataSync()], 1e-3)
+  assert.throws(() => norms[1].call(tf.ones([3, 4])), { message: 'FusedNorm: wanted [n, h, w, 4], got [3,4]' })
 })
