@@ -173,6 +173,7 @@ it('loadClassifier reads two networks, each right for 99.4 % of the test digits 
     assert.ok(net instanceof Classifier && !net.training)
     assert.ok(accuracy(tta(net, x, [{}]), y).dataSync()[0] >= 0.994)
   }
+  assert.deepEqual([digits, judge].map(o => Object.values(o.params()).reduce((n, v) => n + v.size, 0)), [283642, 140970])
   assert.ok(digits.body.some(o => o instanceof ResBlock) && judge.body.every(o => o instanceof ConvBlock))
   assert.deepEqual(digits.features(tf.slice(x, [0], [7])).shape, [7, 128])
 })
