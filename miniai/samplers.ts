@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (d3282a77cfef)
+// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (c6397f821942)
 // Ten ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
 
 import { noisify } from './ddpm'
@@ -25,13 +25,14 @@ export function betasSchedule(betas: ArrayLike<number>,
   return { abar, prediction, kind }
 }
 
-// %% ../nbs/14_samplers.ipynb 1ab51c1f
+// %% ../nbs/14_samplers.ipynb 7bc29830
 /** How a schedule is asked for: first and last beta, number of timesteps, the model's answer. */
 export type ScheduleOptions = { betaStart?: number, betaEnd?: number, n?: number, prediction?: Prediction }
 
 export function ramp(from: number, to: number, n: number): Float32Array {
   const [a, b, step] = [from, to, (to - from) / (n - 1)].map(Math.fround) // as PyTorch's linspace
-  return Float32Array.from({ length: n }, (_, i) => i < n / 2 ? a + step * i : b - step * (n - 1 - i))
+  return Float32Array.from({ length: n },
+    (_, i) => i < n / 2 ? a + step * i : b - step * (n - 1 - i))
 }
 
 /** β grows evenly. */
@@ -77,13 +78,14 @@ function sigmasOf({ abar }: Schedule): Float32Array {
 /** Which of the trained timesteps are used. */
 export type Spacing = 'leading' | 'linspace' | 'trailing'
 
-// %% ../nbs/14_samplers.ipynb 1da4e6ab
+// %% ../nbs/14_samplers.ipynb 0833dd59
 const even = (x: number) => x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)
 const list = (n: number, f: (i: number) => number) => Array.from({ length: n }, (_, i) => f(i))
 
 function spread(n: number, steps: number, spacing: Spacing, offset: number): number[] {
-  if (spacing === 'linspace') return list(steps, i => (n - 1) / Math.max(1, steps - 1) * (steps - 1 - i))
-  if (spacing === 'leading') return list(steps, i => Math.floor(n / steps) * (steps - 1 - i) + offset)
+  const last = steps - 1, gap = (n - 1) / Math.max(1, last)
+  if (spacing === 'linspace') return list(steps, i => gap * (last - i))
+  if (spacing === 'leading') return list(steps, i => Math.floor(n / steps) * (last - i) + offset)
   const stride = n / steps
   return list(Math.ceil(n / stride), i => even(n - i * stride) - 1)
 }
@@ -96,30 +98,35 @@ function between(table: ArrayLike<number>, t: number): number {
   return table[k] + (table[k + 1] - table[k]) * w
 }
 
-// %% ../nbs/14_samplers.ipynb 75f55878
-/** Settings of samplers; each reads those that concern it. */
-export type SamplerOptions = {
+// %% ../nbs/14_samplers.ipynb 9127bc16
+/** At which timesteps and sigmas a sampler works. */
+export type Grid = {
   steps: number
   spacing?: Spacing
   /** Added to the timesteps of `leading`. */
   offset?: number
   /** How the sigmas fall: as trained, or on a curve between the same ends. */
   sigmas?: 'trained' | 'karras' | 'exponential'
+  /** The last sigma: 0, or the smallest that was trained. */
+  finalSigma?: 'zero' | 'min'
+  /** `ddim`, `pndm`: end at the picture itself (true) or at timestep 0. */
+  alphaToOne?: boolean
+}
+
+// %% ../nbs/14_samplers.ipynb d30969af
+/** Settings of samplers; each reads those that concern it. */
+export type SamplerOptions = Grid & {
   /** `ddim`: 0 draws no noise, 1 as much as `ddpm`. */
   eta?: number
   /** `ddpm`: the smaller or the larger of the two variances of the paper. */
   variance?: 'small' | 'large'
   /** Keep each estimate of the picture between −clip and clip. */
   clip?: number
-  /** `ddim`, `pndm`: end at the picture itself (true) or at timestep 0. */
-  alphaToOne?: boolean
   /** `pndm`: do without the Runge-Kutta steps at the start. */
   skipPrk?: boolean
   /** How many answers a multistep sampler looks back on, this one counted. */
   order?: number
   solverType?: 'midpoint' | 'heun' | 'bh1' | 'bh2'
-  /** The last sigma: 0, or the smallest that was trained. */
-  finalSigma?: 'zero' | 'min'
   /** `dpmpp2m`, `unipc`: end with simpler steps when there are few; always, for `eulerAtFinal`. */
   lowerOrderFinal?: boolean
   eulerAtFinal?: boolean
@@ -138,21 +145,26 @@ function timestepsOf({ abar: { length: n } }: Schedule, usual: Spacing, extra: n
   return spread(n, steps + more, spacing, offset).slice(0, more ? -more : undefined)
 }
 
-// %% ../nbs/14_samplers.ipynb 12bd8c57
-function wholeSteps(schedule: Schedule, usual: Spacing, options: SamplerOptions, extra = 0): number[] {
+// %% ../nbs/14_samplers.ipynb ee26ea47
+function wholeSteps(schedule: Schedule, usual: Spacing, options: SamplerOptions,
+  extra = 0): number[] {
   const ts = timestepsOf(schedule, usual, extra, options).map(even), n = schedule.abar.length
-  if (ts[0] >= n) throw new RangeError(`sample: offset ${options.offset} leads to timestep ${ts[0]} of ${n}`)
-  return ts
+  if (ts[0] < n) return ts
+  throw new RangeError(`sample: offset ${options.offset} leads to timestep ${ts[0]} of ${n}`)
 }
 
-// %% ../nbs/14_samplers.ipynb fa16bd40
+// %% ../nbs/14_samplers.ipynb f3182656
 type Parts = { x0: tf.Tensor, eps: tf.Tensor }
 const mix = (a: number, x: tf.Tensor, b: number, y: tf.Tensor) => tf.add(tf.mul(x, a), tf.mul(y, b))
 
-function partsOf(out: tf.Tensor, x: tf.Tensor, abar: number, prediction: Prediction, clip?: number): Parts {
-  const a = Math.sqrt(abar), s = Math.sqrt(1 - abar)
-  const x0 = prediction === 'x0' ? out : prediction === 'v' ? mix(a, x, -s, out) : mix(1 / a, x, -s / a, out)
-  const eps = prediction === 'epsilon' ? out : prediction === 'v' ? mix(a, out, s, x) : mix(1 / s, x, -a / s, out)
+const solve2: Record<Prediction, (out: tf.Tensor, x: tf.Tensor, a: number, s: number) => Parts> = {
+  epsilon: (out, x, a, s) => ({ x0: mix(1 / a, x, -s / a, out), eps: out }),
+  v: (out, x, a, s) => ({ x0: mix(a, x, -s, out), eps: mix(a, out, s, x) }),
+  x0: (out, x, a, s) => ({ x0: out, eps: mix(1 / s, x, -a / s, out) }),
+}
+function partsOf(out: tf.Tensor, x: tf.Tensor, abar: number, kind: Prediction,
+  clip?: number): Parts {
+  const { x0, eps } = solve2[kind](out, x, Math.sqrt(abar), Math.sqrt(1 - abar))
   return { x0: clip ? tf.clipByValue(x0, -clip, clip) : x0, eps }
 }
 
@@ -205,12 +217,12 @@ export function ddpm(schedule: Schedule, options: SamplerOptions): Solver {
   } }
 }
 
-// %% ../nbs/14_samplers.ipynb 386cc3aa
+// %% ../nbs/14_samplers.ipynb bbe5943b
 /** Implicit steps (Song, Meng and Ermon, 2021), eq. 12: the answer's noise is used again. */
 export function ddim(schedule: Schedule, options: SamplerOptions): Solver {
   const { abar, prediction } = schedule, { steps, eta = 0, alphaToOne = true, clip } = options
-  const timesteps = wholeSteps(schedule, 'leading', options), stride = Math.floor(abar.length / steps)
-  const end = alphaToOne ? 1 : abar[0]
+  const timesteps = wholeSteps(schedule, 'leading', options)
+  const stride = Math.floor(abar.length / steps), end = alphaToOne ? 1 : abar[0]
   return { ...plain(schedule, timesteps), step(out, x, { i, noise }) {
     const t = timesteps[i], a = abar[t], b = abar[t - stride] ?? end
     const { x0, eps } = partsOf(out, x, a, prediction, clip)
@@ -220,14 +232,15 @@ export function ddim(schedule: Schedule, options: SamplerOptions): Solver {
   } }
 }
 
-// %% ../nbs/14_samplers.ipynb 0e5725c6
-const bashforth = [[1], [3 / 2, -1 / 2], [23, -16, 5].map(o => o / 12), [55, -59, 37, -9].map(o => o / 24)]
+// %% ../nbs/14_samplers.ipynb 773b4ce6
+const bashforth = [[1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12],
+  [55 / 24, -59 / 24, 37 / 24, -9 / 24]]
 const sum = (weights: number[], xs: tf.Tensor[]) =>
   xs.slice(0, weights.length).map((x, k) => tf.mul(x, weights[k])).reduce((a, b) => tf.add(a, b))
 
-// %% ../nbs/14_samplers.ipynb 619cc9d8
-function pndmStep(out: tf.Tensor, x: tf.Tensor, a: number, b: number, prediction: Prediction): Stepped {
-  const { x0, eps } = partsOf(out, x, a, prediction)
+// %% ../nbs/14_samplers.ipynb 931f3286
+function pndmStep(out: tf.Tensor, x: tf.Tensor, a: number, b: number, kind: Prediction): Stepped {
+  const { x0, eps } = partsOf(out, x, a, kind)
   const scale = a * Math.sqrt(1 - b) + Math.sqrt(a * (1 - a) * b)
   return { x: mix(Math.sqrt(b / a), x, (a - b) / scale, eps), x0 }
 }
@@ -239,11 +252,11 @@ function prkTimes(ts: number[], half: number): number[] {
 }
 const prkShares = [1 / 6, 1 / 3, 1 / 3, 1 / 6]
 
-// %% ../nbs/14_samplers.ipynb f1daa88e
+// %% ../nbs/14_samplers.ipynb ed6ce1b2
 type Curve = { ts: number[], at: (t: number) => number, stride: number, prediction: Prediction }
 
-function prkStep({ ts, at, stride, prediction }: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
-  const k = calls % 4, start = k ? past.start[0] : x
+function prkStep(curve: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
+  const { ts, at, stride, prediction } = curve, k = calls % 4, start = k ? past.start[0] : x
   const to = ts[i] - (calls % 2 ? 0 : stride >> 1), from = ts[i - k]
   const sum = k ? tf.add(past.sum[0], tf.mul(out, prkShares[k])) : tf.mul(out, prkShares[0])
   const ets = k ? past.ets : [out, ...past.ets ?? []]
@@ -251,22 +264,23 @@ function prkStep({ ts, at, stride, prediction }: Curve, out: tf.Tensor, x: tf.Te
   return { ...next, past: { ets, start: [start], sum: [sum] } }
 }
 
-// %% ../nbs/14_samplers.ipynb cf2fba70
-function plmsStep({ ts, at, stride, prediction }: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
-  const again = calls === 1, t = again ? ts[i] + stride : ts[i]
+// %% ../nbs/14_samplers.ipynb 871f8714
+function plmsStep(curve: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
+  const { ts, at, stride, prediction } = curve, again = calls === 1
+  const t = again ? ts[i] + stride : ts[i]
   const ets = again ? past.ets : [out, ...past.ets ?? []].slice(0, 4)
   const mean = again ? mix(0.5, out, 0.5, ets[0]) : sum(bashforth[ets.length - 1], ets)
   const next = pndmStep(mean, again ? past.start[0] : x, at(t), at(t - stride), prediction)
   return { ...next, past: { ets, start: [x] } }
 }
 
-// %% ../nbs/14_samplers.ipynb 63db871f
+// %% ../nbs/14_samplers.ipynb c96816c8
 /** Pseudo numerical steps (Liu and others, 2022): a curve through the last four answers. */
 export function pndm(schedule: Schedule, options: SamplerOptions): Solver {
   const { abar, prediction } = schedule, { steps, alphaToOne = false, skipPrk = true } = options
   if (prediction === 'x0') throw new Error('pndm: works with answers epsilon and v, got x0')
   const whole = wholeSteps(schedule, 'leading', options), stride = Math.floor(abar.length / steps)
-  if (!skipPrk && whole.length < 4) throw new RangeError(`pndm: wanted 4 or more steps, got ${steps}`)
+  if (!skipPrk && steps < 4) throw new RangeError(`pndm: wanted 4 or more steps, got ${steps}`)
   const twice = [...whole.slice(0, 1), ...whole.slice(1, 2), ...whole.slice(1)]
   const prk = skipPrk ? [] : prkTimes(whole, stride >> 1)
   const ts = skipPrk ? twice : [...prk, ...whole.slice(3)]
@@ -277,17 +291,20 @@ export function pndm(schedule: Schedule, options: SamplerOptions): Solver {
   return { ...plain(schedule, ts), step }
 }
 
-// %% ../nbs/14_samplers.ipynb 7f0b8386
+// %% ../nbs/14_samplers.ipynb ae5d6f06
 const curves = {
-  karras: (max: number, min: number, w: number) => (max ** (1 / 7) + w * (min ** (1 / 7) - max ** (1 / 7))) ** 7,
-  exponential: (max: number, min: number, w: number) => Math.exp((1 - w) * Math.log(max) + w * Math.log(min)),
+  karras: (max: number, min: number, w: number) =>
+    (max ** (1 / 7) + w * (min ** (1 / 7) - max ** (1 / 7))) ** 7,
+  exponential: (max: number, min: number, w: number) =>
+    Math.exp((1 - w) * Math.log(max) + w * Math.log(min)),
 }
 const bend = (kind: keyof typeof curves, max: number, min: number, n: number) =>
   list(n, i => curves[kind](max, min, n > 1 ? i / (n - 1) : 0))
 
-// %% ../nbs/14_samplers.ipynb 31813a5b
+// %% ../nbs/14_samplers.ipynb af423e94
 function timeOf(sigma: number, table: Float32Array): number {
-  const log = Math.log(Math.max(sigma, 1e-10)), logs = table.map(Math.log), above = logs.findIndex(o => o > log)
+  const log = Math.log(Math.max(sigma, 1e-10)), logs = table.map(Math.log)
+  const above = logs.findIndex(o => o > log)
   const k = clamp((above < 0 ? logs.length : above) - 1, 0, logs.length - 2)
   return k + clamp((logs[k] - log) / (logs[k] - logs[k + 1]), 0, 1)
 }
@@ -302,10 +319,11 @@ function inSigmas({ prediction }: Schedule, timesteps: number[], levels: number[
   return { timesteps, sigmas, order: 1, initSigma: 1, scale, noised, clean }
 }
 
-// %% ../nbs/14_samplers.ipynb 21d1f45e
+// %% ../nbs/14_samplers.ipynb adeffbac
 function sigmaPlan(schedule: Schedule, options: SamplerOptions) {
   const { spacing = 'linspace', sigmas: kind = 'trained', finalSigma, clip } = options
-  const table = sigmasOf(schedule), ts = timestepsOf(schedule, 'linspace', 0, options).map(Math.fround)
+  const table = sigmasOf(schedule)
+  const ts = timestepsOf(schedule, 'linspace', 0, options).map(Math.fround)
   const trained = ts.map(t => between(table, t))
   const levels = kind === 'trained' ? trained : bend(kind, trained[0], trained.at(-1)!, ts.length)
   const times = kind === 'trained' ? ts : levels.map(o => Math.fround(timeOf(o, table)))
@@ -342,17 +360,17 @@ export function eulerAncestral(schedule: Schedule, options: SamplerOptions): Sol
 // %% ../nbs/14_samplers.ipynb 7e5a731e
 const twice = (xs: number[]) => xs.flatMap((x, i) => i ? [x, x] : [x])
 
-// %% ../nbs/14_samplers.ipynb 7ce1488b
+// %% ../nbs/14_samplers.ipynb f4d7798b
 /** The mean of the slopes at both ends of a step (Karras and others, 2022, algorithm 1). */
 export function heun(schedule: Schedule, options: SamplerOptions): Solver {
-  const { initSigma, ...plan } = sigmaPlan(schedule, options), levels = plan.sigmas, none: Past = {}
+  const { initSigma, ...plan } = sigmaPlan(schedule, options), levels = plan.sigmas
   const sigmas = [...twice(levels.slice(0, -1)), levels.at(-1)!]
   const o = inSigmas(schedule, twice(plan.timesteps), sigmas, options.clip)
   return { ...o, initSigma, order: 2, step(out, x, { i, past }) {
     const x0 = o.clean(out, x, i), here = slope(x, x0, sigmas[i])
-    if (!past.x) return { x: mix(1, x, sigmas[i + 1] - sigmas[i], here), x0, past: { x: [x], here: [here] } }
-    const width = sigmas[i] - sigmas[i - 1]
-    return { x: tf.add(past.x[0], mix(width / 2, past.here[0], width / 2, here)), x0, past: none }
+    const first = mix(1, x, sigmas[i + 1] - sigmas[i], here), half = (sigmas[i] - sigmas[i - 1]) / 2
+    if (!past.x) return { x: first, x0, past: { x: [x], here: [here] } as Past }
+    return { x: tf.add(past.x[0], mix(half, past.here[0], half, here)), x0, past: {} }
   } }
 }
 
@@ -377,45 +395,53 @@ export function lms(schedule: Schedule, options: SamplerOptions): Solver {
   } }
 }
 
-// %% ../nbs/14_samplers.ipynb a4e8e625
-const inside = (sigma: number) => ({ a: 1 / Math.sqrt(sigma ** 2 + 1), s: sigma / Math.sqrt(sigma ** 2 + 1) })
+// %% ../nbs/14_samplers.ipynb 429dc16c
+const inside = (sigma: number) => {
+  const a = 1 / Math.sqrt(sigma ** 2 + 1)
+  return { a, s: sigma * a }
+}
 
 function wholePlan(schedule: Schedule, options: SamplerOptions, isCut: boolean) {
   const { sigmas: kind = 'trained', finalSigma, steps } = options, table = sigmasOf(schedule)
   const ts = wholeSteps(schedule, 'linspace', options, 1)
-  const levels = kind === 'trained' ? ts.map(t => between(table, t)) : bend(kind, table.at(-1)!, table[0], steps)
+  const levels = kind === 'trained' ? ts.map(t => between(table, t))
+    : bend(kind, table.at(-1)!, table[0], steps)
   const whole = isCut || kind === 'exponential' ? Math.trunc : even // as diffusers has it
   const times = kind === 'trained' ? ts : levels.map(o => whole(timeOf(o, table)))
   return inSigmas(schedule, times, [...levels, finalSigma === 'min' ? table[0] : 0])
 }
 
-// %% ../nbs/14_samplers.ipynb 6f44c99a
-function inTime(schedule: Schedule, { timesteps, sigmas }: { timesteps: number[], sigmas: number[] }) {
+// %% ../nbs/14_samplers.ipynb f9409e15
+type Plan = { timesteps: number[], sigmas: number[] }
+
+function inTime(schedule: Schedule, { timesteps, sigmas }: Plan) {
   const levels = sigmas.map(inside)
   const clean = (out: tf.Tensor, x: tf.Tensor, i: number) =>
     partsOf(out, x, levels[i].a ** 2, schedule.prediction).x0
-  const noised = (x0: tf.Tensor, eps: tf.Tensor, i: number) => mix(levels[i].a, x0, levels[i].s, eps)
+  const noised = (x0: tf.Tensor, eps: tf.Tensor, i: number) =>
+    mix(levels[i].a, x0, levels[i].s, eps)
   return { ...plain(schedule, timesteps), sigmas, levels, clean, noised }
 }
 
-// %% ../nbs/14_samplers.ipynb 5d6206b5
+// %% ../nbs/14_samplers.ipynb 67575b8a
 /** The second-order multistep solver DPM-Solver++ 2M (Lu and others, 2022). */
 export function dpmpp2m(schedule: Schedule, options: SamplerOptions): Solver {
-  const { order: most = 2, solverType = 'midpoint', lowerOrderFinal = true, eulerAtFinal, finalSigma } = options
-  if (most !== 1 && most !== 2) throw new RangeError(`dpmpp2m: wanted an order of 1 or 2, got ${most}`)
-  const plan = wholePlan(schedule, options, schedule.kind === 'cosine')
-  const o = inTime(schedule, plan), { sigmas, levels } = o, n = o.timesteps.length
+  const { order = 2, solverType, lowerOrderFinal = true, eulerAtFinal, finalSigma } = options
+  if (order !== 1 && order !== 2) throw new RangeError(`dpmpp2m: wanted order 1 or 2, got ${order}`)
+  const o = inTime(schedule, wholePlan(schedule, options, schedule.kind === 'cosine'))
+  const { sigmas, levels } = o, n = o.timesteps.length
   const isSimple = eulerAtFinal || lowerOrderFinal && n < 15 || finalSigma !== 'min'
   return { ...o, step(out, x, { i, past }) {
-    const m = o.clean(out, x, i), h = Math.log(sigmas[i] / sigmas[i + 1]), e = Math.expm1(-h), { a, s } = levels[i + 1]
-    const next = mix(s / levels[i].s, x, -a * e, m), handed = { x0: m, past: { m: [m] } }
-    if (!past.m || most === 1 || i === n - 1 && isSimple) return { x: next, ...handed }
+    const m = o.clean(out, x, i), handed = { x0: m, past: { m: [m] } }, { a, s } = levels[i + 1]
+    const h = Math.log(sigmas[i] / sigmas[i + 1]), e = Math.expm1(-h)
+    const next = mix(s / levels[i].s, x, -a * e, m)
+    if (!past.m || order === 1 || i === n - 1 && isSimple) return { x: next, ...handed }
     const r = Math.log(sigmas[i - 1] / sigmas[i]) / h, d = tf.div(tf.sub(m, past.m[0]), r)
     return { x: mix(1, next, solverType === 'heun' ? a * (e / h + 1) : -a * e / 2, d), ...handed }
   } }
 }
 
-// %% ../nbs/14_samplers.ipynb 35a4515f
+// %% ../nbs/14_samplers.ipynb 5a522c2a
 /** r of the linear equations A r = b, by elimination. */
 function solve(A: number[][], b: number[]): number[] {
   const rows = A.map((row, i) => [...row, b[i]]), n = b.length
@@ -424,7 +450,10 @@ function solve(A: number[][], b: number[]): number[] {
     for (let j = k; j <= n; j++) rows[i][j] -= f * rows[k][j]
   }
   const r = new Array<number>(n).fill(0)
-  for (let i = n - 1; i >= 0; i--) r[i] = (rows[i][n] - r.reduce((s, o, j) => j > i ? s + rows[i][j] * o : s, 0)) / rows[i][i]
+  for (let i = n - 1; i >= 0; i--) {
+    const known = r.reduce((sum, o, j) => j > i ? sum + rows[i][j] * o : sum, 0)
+    r[i] = (rows[i][n] - known) / rows[i][i]
+  }
   return r
 }
 
@@ -441,13 +470,14 @@ function uniShares(rs: number[], h: number, B: number, isHalf: boolean): number[
   return solve(b.map((_, k) => rs.map(r => r ** k)), b)
 }
 
-// %% ../nbs/14_samplers.ipynb 3dc0e6e9
+// %% ../nbs/14_samplers.ipynb 6fbe4d65
 type UniPlan = { sigmas: number[], levels: { a: number, s: number }[], type?: string }
 
 /** From timestep i to the next; `ms` are the estimates at i, i − 1, …; `mt` the one at the end. */
-function uniStep({ sigmas, levels, type }: UniPlan, i: number, x: tf.Tensor, ms: tf.Tensor[], mt?: tf.Tensor): tf.Tensor {
-  const time = (k: number) => -Math.log(sigmas[k]), h = time(i + 1) - time(i), { a, s } = levels[i + 1]
-  const e = Math.expm1(-h), B = type === 'bh1' ? -h : e, [m0, ...older] = ms
+function uniStep({ sigmas, levels, type }: UniPlan, i: number, x: tf.Tensor, ms: tf.Tensor[],
+  mt?: tf.Tensor): tf.Tensor {
+  const time = (k: number) => -Math.log(sigmas[k]), { a, s } = levels[i + 1]
+  const h = time(i + 1) - time(i), e = Math.expm1(-h), B = type === 'bh1' ? -h : e, [m0, ...older] = ms
   const rs = older.map((_, k) => (time(i - k - 1) - time(i)) / h), ends = mt ? [...rs, 1] : rs
   const next = mix(s / levels[i].s, x, -a * e, m0)
   if (!ends.length) return next
@@ -456,15 +486,16 @@ function uniStep({ sigmas, levels, type }: UniPlan, i: number, x: tf.Tensor, ms:
   return mix(1, next, -a * B, sum(shares, ds))
 }
 
-// %% ../nbs/14_samplers.ipynb 49a96988
+// %% ../nbs/14_samplers.ipynb c74834e1
 /** The unified predictor-corrector UniPC (Zhao and others, 2023), on estimates of the picture. */
 export function unipc(schedule: Schedule, options: SamplerOptions): Solver {
-  const { order: most = 2, solverType: type = 'bh2', lowerOrderFinal = true, finalSigma } = options
-  const p = wholePlan(schedule, options, false), bent = options.sigmas && options.sigmas !== 'trained'
-  const last = finalSigma !== 'min' ? 0 : bent ? p.sigmas.at(-2)! : p.sigmas.at(-1)!
-  const o = inTime(schedule, { ...p, sigmas: [...p.sigmas.slice(0, -1), last] }), n = o.timesteps.length
-  const plan = { sigmas: o.sigmas, levels: o.levels, type }
-  const orderAt = (i: number, calls: number) => Math.min(most, lowerOrderFinal ? n - i : most, calls + 1)
+  const { order: most = 2, solverType: type = 'bh2', lowerOrderFinal = true } = options
+  const { timesteps, sigmas: [...sigmas] } = wholePlan(schedule, options, false)
+  const isBent = options.sigmas && options.sigmas !== 'trained', n = timesteps.length
+  if (options.finalSigma === 'min' && isBent) sigmas[n] = sigmas[n - 1] // as diffusers has it
+  const o = inTime(schedule, { timesteps, sigmas }), plan = { sigmas, levels: o.levels, type }
+  const orderAt = (i: number, calls: number) =>
+    Math.min(most, lowerOrderFinal ? n - i : most, calls + 1)
   return { ...o, step(out, x, { i, calls, past }) {
     const m = o.clean(out, x, i), order = calls && orderAt(i - 1, calls - 1)
     const better = calls ? uniStep(plan, i - 1, past.x[0], past.ms.slice(0, order), m) : x
@@ -553,11 +584,12 @@ async function ask(model: Model, x: tf.Tensor, t: number): Promise<tf.Tensor> {
     : `sample: the model answers [${out.shape}] to [${x.shape}]`)
 }
 
-// %% ../nbs/14_samplers.ipynb da34cfab
+// %% ../nbs/14_samplers.ipynb ced06ec3
 function samplerOf(sampler: unknown): Sampler {
   const found = typeof sampler === 'string' ? samplers[sampler as keyof typeof samplers] : sampler
   if (typeof found === 'function') return found as Sampler
-  throw new Error(`sample: there is no sampler "${sampler}"; there are ${Object.keys(samplers).join(', ')}`)
+  const names = Object.keys(samplers).join(', ')
+  throw new Error(`sample: there is no sampler "${sampler}"; there are ${names}`)
 }
 
 function checkNoise(x: tf.Tensor | number[], init?: tf.Tensor): number[] {
@@ -567,12 +599,12 @@ function checkNoise(x: tf.Tensor | number[], init?: tf.Tensor): number[] {
   throw new RangeError(`sample: the picture is [${init.shape}], the noise [${shape}]`)
 }
 
-// %% ../nbs/14_samplers.ipynb 0a40f9b4
-function firstOf({ order, timesteps }: Solver, { steps, init, strength = 1 }: SampleOptions): number {
+// %% ../nbs/14_samplers.ipynb e474f757
+function firstOf(o: Solver, { steps, init, strength = 1 }: SampleOptions): number {
   const ok = strength >= 0 && strength <= 1
   if (!ok) throw new RangeError(`sample: wanted a strength of 0 to 1, got ${strength}`)
   if (!init || strength === 1) return 0
-  return Math.min((steps - Math.trunc(steps * strength)) * order, timesteps.length)
+  return Math.min((steps - Math.trunc(steps * strength)) * o.order, o.timesteps.length)
 }
 
 function startOf(o: Solver, x: tf.Tensor, first: number, { init }: SampleOptions): tf.Tensor {
@@ -580,10 +612,11 @@ function startOf(o: Solver, x: tf.Tensor, first: number, { init }: SampleOptions
   return first < o.timesteps.length ? o.noised(init, x, first) : tf.clone(init)
 }
 
-// %% ../nbs/14_samplers.ipynb 62c9fdf2
+// %% ../nbs/14_samplers.ipynb 86db05af
 type Now = Stepped & { past: Past }
 const held = ({ x, x0, past }: Now) => [x, x0, ...Object.values(past).flat()]
-const release = (old: tf.Tensor[], kept: tf.Tensor[]) => tf.dispose(old.filter(x => !kept.includes(x)))
+const release = (old: tf.Tensor[], kept: tf.Tensor[]) =>
+  tf.dispose(old.filter(x => !kept.includes(x)))
 
 async function advance(f: Model, o: Solver, now: Now, moment: Omit<Moment, 'past'>): Promise<Now> {
   const { x, past } = now, { i } = moment
@@ -597,30 +630,46 @@ async function advance(f: Model, o: Solver, now: Now, moment: Omit<Moment, 'past
   } finally { release(used, [...held(now), ...held(next)]) }
 }
 
-// %% ../nbs/14_samplers.ipynb c89c8f29
+// %% ../nbs/14_samplers.ipynb 417fca40
+type Run = { f: Model, o: Solver, first: number, now: Now, draw: Draw, shape: number[] }
+
+function begin(model: Model | Module, x: tf.Tensor4D | number[], schedule: Schedule,
+  options: SampleOptions): Run {
+  const { sampler = ddim, guidance = o => o, init, seed } = options, shape = checkNoise(x, init)
+  const f = guidance(modelOf(model)), draw = noiseFrom(seed)
+  const o = samplerOf(sampler)(schedule, options), first = firstOf(o, options)
+  const start = tf.tidy(() => startOf(o, Array.isArray(x) ? draw(x) : x, first, options))
+  return { f, o, first, now: { x: start, x0: start, past: {} }, draw, shape }
+}
+
+// %% ../nbs/14_samplers.ipynb af9196f3
+async function go(run: Run, { callback, signal, noise }: SampleOptions): Promise<void> {
+  const { f, o, first, draw, shape } = run, steps = o.timesteps.length - first
+  for (let i = first, step = 0; step < steps; i++, step++) {
+    await breathe()
+    signal?.throwIfAborted()
+    const fresh = () => noise?.(step) ?? draw(shape)
+    const next = await advance(f, o, run.now, { i, calls: step, noise: fresh })
+    release(held(run.now), held(next))
+    run.now = next
+    const { x, x0 } = next as Now & { x: tf.Tensor4D, x0: tf.Tensor4D }
+    if (await callback?.({ step, steps, t: o.timesteps[i], x, x0 }) === false) return
+  }
+}
+
+// %% ../nbs/14_samplers.ipynb 527853db
 /** From noise x, or the shape of it, to pictures [n, h, w, c], by any sampler. */
 export async function sample(model: Model | Module, x: tf.Tensor4D | number[], schedule: Schedule,
   options: SampleOptions): Promise<tf.Tensor4D> {
-  const { sampler = ddim, guidance = o => o, callback, signal, noise, seed, init } = options
-  const shape = checkNoise(x, init), f = guidance(modelOf(model)), draw = noiseFrom(seed)
-  const o = samplerOf(sampler)(schedule, options), n = o.timesteps.length, first = firstOf(o, options)
-  const start = tf.tidy(() => startOf(o, Array.isArray(x) ? draw(x) : x, first, options))
-  let now: Now = { x: start, x0: start, past: {} }, isDone = false
+  const run = begin(model, x, schedule, options)
+  let result: tf.Tensor[] = []
   try {
-    for (let i = first, step = 0; i < n; i++, step++) {
-      await breathe()
-      signal?.throwIfAborted()
-      const next = await advance(f, o, now, { i, calls: step, noise: () => noise?.(step) ?? draw(shape) })
-      release(held(now), held(next))
-      now = next
-      const { x, x0 } = now as { x: tf.Tensor4D, x0: tf.Tensor4D }
-      if (await callback?.({ step, steps: n - first, t: o.timesteps[i], x, x0 }) === false) break
-    }
-    isDone = true
-    return now.x as tf.Tensor4D
+    await go(run, options)
+    result = [run.now.x]
+    return run.now.x as tf.Tensor4D
   } finally {
-    release(held(now), isDone ? [now.x] : [])
-    o.dispose?.()
+    release(held(run.now), result)
+    run.o.dispose?.()
   }
 }
 
@@ -641,7 +690,7 @@ const classes: Record<string, [Sampler, SchedulerConfig]> = {
   UniPCMultistep: [unipc, {}],
 }
 
-// %% ../nbs/14_samplers.ipynb 71cb2b13
+// %% ../nbs/14_samplers.ipynb ec0e1b7d
 const known: Record<string, unknown[]> = {
   beta_schedule: ['linear', 'scaled_linear', 'squaredcos_cap_v2'],
   prediction_type: ['epsilon', 'v_prediction', 'sample'],
@@ -649,54 +698,63 @@ const known: Record<string, unknown[]> = {
   final_sigmas_type: ['zero', 'sigma_min'],
   variance_type: ['fixed_small', 'fixed_large'],
   algorithm_type: ['dpmsolver++'], interpolation_type: ['linear'], timestep_type: ['discrete'],
-  thresholding: [false], use_beta_sigmas: [false], use_lu_lambdas: [false], use_flow_sigmas: [false],
-  predict_x0: [true], use_dynamic_shifting: [false],
+  thresholding: [false], use_beta_sigmas: [false], use_lu_lambdas: [false],
+  use_flow_sigmas: [false], predict_x0: [true], use_dynamic_shifting: [false],
 }
 
 function checkConfig(config: SchedulerConfig): void {
   for (const [key, values] of Object.entries(known)) {
     const ok = config[key] === undefined || config[key] === null || values.includes(config[key])
-    if (!ok) throw new Error(`fromConfig: ${key} ${JSON.stringify(config[key])} is not known here, only ${values.join(', ')}`)
+    const got = JSON.stringify(config[key]), only = values.join(', ')
+    if (!ok) throw new Error(`fromConfig: ${key} ${got} is not known here, only ${only}`)
   }
 }
 
-// %% ../nbs/14_samplers.ipynb bd71935f
-const predictions: Record<string, Prediction> = { epsilon: 'epsilon', v_prediction: 'v', sample: 'x0' }
+// %% ../nbs/14_samplers.ipynb 97a2ed6b
+const answers: Record<string, Prediction> = { epsilon: 'epsilon', v_prediction: 'v', sample: 'x0' }
+const makers: Record<string, (o: ScheduleOptions) => Schedule> = {
+  linear: linearSchedule, scaled_linear: scaledLinearSchedule, squaredcos_cap_v2: cosineSchedule,
+}
 
 function scheduleFrom(o: SchedulerConfig): Schedule {
-  const prediction = predictions[String(o.prediction_type ?? 'epsilon')], n = Number(o.num_train_timesteps ?? 1000)
-  const [betaStart, betaEnd] = [Number(o.beta_start ?? 1e-4), Number(o.beta_end ?? 0.02)]
-  const make = { scaled_linear: scaledLinearSchedule, squaredcos_cap_v2: cosineSchedule }[String(o.beta_schedule)]
+  const prediction = answers[String(o.prediction_type ?? 'epsilon')]
+  const { num_train_timesteps = 1000, beta_start = 1e-4, beta_end = 0.02 } = o
+  const [n, betaStart, betaEnd] = [num_train_timesteps, beta_start, beta_end].map(Number)
+  const make = makers[String(o.beta_schedule ?? 'linear')]
   const found = o.trained_betas ? betasSchedule(o.trained_betas as number[], { prediction })
-    : (make ?? linearSchedule)({ betaStart, betaEnd, n, prediction })
+    : make({ betaStart, betaEnd, n, prediction })
   return o.rescale_betas_zero_snr ? zeroSnr(found) : found
 }
 
-// %% ../nbs/14_samplers.ipynb 549b8759
+// %% ../nbs/14_samplers.ipynb 379c084b
 function optionsFrom(o: SchedulerConfig): Omit<SamplerOptions, 'steps'> {
   const all = {
-    spacing: o.timestep_spacing, offset: o.steps_offset, skipPrk: o.skip_prk_steps, alphaToOne: o.set_alpha_to_one,
+    spacing: o.timestep_spacing, offset: o.steps_offset,
+    skipPrk: o.skip_prk_steps, alphaToOne: o.set_alpha_to_one,
     sigmas: o.use_karras_sigmas ? 'karras' : o.use_exponential_sigmas ? 'exponential' : undefined,
     clip: o.clip_sample ? o.clip_sample_range ?? 1 : undefined,
     variance: o.variance_type === 'fixed_large' ? 'large' : undefined,
     finalSigma: o.final_sigmas_type === 'sigma_min' ? 'min' : undefined,
-    order: o.solver_order, solverType: o.solver_type, lowerOrderFinal: o.lower_order_final, eulerAtFinal: o.euler_at_final,
+    order: o.solver_order, solverType: o.solver_type,
+    lowerOrderFinal: o.lower_order_final, eulerAtFinal: o.euler_at_final,
   }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined && value !== null))
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
 }
 
-// %% ../nbs/14_samplers.ipynb 63e80e77
+// %% ../nbs/14_samplers.ipynb da3a50b6
 /** Schedule, sampler and its options from the words of diffusers' scheduler_config.json. */
-export function fromConfig(config: SchedulerConfig): { schedule: Schedule, sampler: Sampler } & Omit<SamplerOptions, 'steps'> {
+export function fromConfig(config: SchedulerConfig):
+  { schedule: Schedule, sampler: Sampler } & Omit<SamplerOptions, 'steps'> {
   const name = String(config._class_name).replace(/Scheduler$/, ''), found = classes[name]
-  if (!found) throw new Error(`fromConfig: there is no class "${name}" here; there are ${Object.keys(classes).join(', ')}`)
+  const names = Object.keys(classes).join(', ')
+  if (!found) throw new Error(`fromConfig: there is no class "${name}" here; there are ${names}`)
   const o = { ...found[1], ...config }
   checkConfig(o)
   return { schedule: scheduleFrom(o), sampler: found[0], ...optionsFrom(o) }
 }
 
-// %% ../nbs/14_samplers.ipynb dd76a541
-/** An optimizer in the solver's place: the slope is its gradient, `pace` times the way down its rate. */
+// %% ../nbs/14_samplers.ipynb f549d528
+/** An optimizer in the solver's place: gradient = slope, rate = `pace` times the way down in σ. */
 export function byOptimizer(make: (params: Params) => Optimizer, pace = 1): Sampler {
   return (schedule, options) => {
     const plan = sigmaPlan(schedule, options), { sigmas } = plan
