@@ -5,6 +5,7 @@ import { tf, useBackend } from 'miniai/engine'
 import { getState, randn, seed } from 'miniai/random'
 import { Model, SampleOptions, euler, fromConfig, linearSchedule, sample, samplers } from 'miniai/samplers'
 import { Module } from 'miniai/training'
+import { runChild, softwareCard } from './children'
 
 type Case = { name: string, config: Record<string, unknown>, steps: number, eta: number,
   timesteps: number[], start: number, sigmas?: number[], final: number[] }
@@ -73,22 +74,46 @@ const published: [string, Record<string, unknown>, number | undefined, number, n
 /** 768 / 768 in steps, [3, 8, 8, 4] with its last axis moved to the front, as diffusers' tests begin. */
 const ramp = () => tf.tidy(() => tf.range(0, 768).div(768).reshape([3, 8, 8, 4]).transpose([3, 0, 1, 2]))
 
-published.forEach(([name, config, sum, mean, tol = 1e-2]) => {
-  it(`${name} ${JSON.stringify(config)}: the sum and mean that diffusers publishes`, () => tf.tidy(() => {
+/** diffusers' loop from step number `first` on; sum of |x| at its end. */
+function sumOf(name: string, config: Record<string, unknown>, first = 0): number {
+  return tf.tidy(() => {
     const { schedule, sampler, ...options } = fromConfig({ ...config, _class_name: `${name}Scheduler` })
-    const o = sampler(schedule, { ...options, steps: 10 })
+    const o = sampler(schedule, { ...options, steps: 10 }), start = first * o.order
     let x = ramp().mul(o.initSigma), past = {}
-    o.timesteps.forEach((t, i) => {
-      const seen = o.scale(x, i), unscaled = o.order === 1 && o.initSigma === 1 ? x : seen
-      const next = o.step(seen.mul(t / (t + 1)), unscaled, { i, calls: i, past, noise: () => x })
+    if (first) x = o.noised(x, tf.sub((767) / 768, ramp()), start)
+    o.timesteps.slice(start).forEach((t, calls) => {
+      const i = start + calls, seen = o.scale(x, i)
+      const next = o.step(seen.mul(t / (t + 1)), seen, { i, calls, past, noise: () => x })
       x = next.x
       past = next.past ?? {}
     })
-    const total = x.abs().sum().dataSync()[0]
+    return x.abs().sum().dataSync()[0]
+  })
+}
+
+published.forEach(([name, config, sum, mean, tol = 1e-2]) => {
+  it(`${name} ${JSON.stringify(config)}: the sum and mean that diffusers publishes`, () => {
+    const total = sumOf(name, config)
     if (sum !== undefined) assert.ok(Math.abs(total - sum) < tol, `${total} for ${sum}`)
     assert.ok(Math.abs(total / 768 - mean) < 1e-3, `${total / 768} for ${mean}`)
-  }))
+  })
 })
+
+// the same from a picture with noise on it, beginning at a later step (test_full_loop_with_noise)
+const fromPicture: [string, Record<string, unknown>, number, number][] = [
+  ['DDIM', own, 8, 354.5418],
+  ['LMSDiscrete', long, 8, 27663.6895],
+  ['EulerDiscrete', long, 8, 57062.9297],
+  ['HeunDiscrete', long, 8, 75074.8906],
+  ['DPMSolverMultistep', solver, 5, 318.4111],
+  ['UniPCMultistep', { ...own, final_sigmas_type: 'sigma_min' }, 8, 315.5757],
+]
+for (const [name, config, first, sum] of fromPicture) {
+  it(`${name} from step ${first} of 10 on a noisy picture: the sum that diffusers publishes`, () => {
+    const total = sumOf(name, config, first)
+    assert.ok(Math.abs(total - sum) < 1e-2 * Math.max(1, sum / 1000), `${total} for ${sum}`)
+  })
+}
 
 const steps = 5, four: [number, number, number, number] = [2, 4, 4, 1]
 const half: Model = (x, t) => x.mul(0.5)
@@ -209,4 +234,23 @@ it('a Module is compiled once and answers as it is', async () => {
   model.weight.assign(tf.scalar(0.25))
   const c = await sample(model, x, linearSchedule(), { steps })
   assert.deepEqual(c.dataSync(), (await run({}, x => x.mul(0.25), x)).dataSync())
+})
+
+const everywhere = `await useBackend()
+  const { sample, samplers, scaledLinearSchedule } = require('miniai/samplers'), all = []
+  for (const sampler of Object.values(samplers)) {
+    const model = (x, t) => tf.tanh(tf.mul(x, 0.8))
+    const x = await sample(model, [2, 4, 4, 1], scaledLinearSchedule(), { sampler, steps: 10, seed: [1, 2] })
+    all.push(...await x.data())
+  }
+  console.log(JSON.stringify(all))`
+
+it('the same seed gives the same pictures on tensorflow, wasm and webgpu, within 1e-3', function () {
+  this.timeout(120_000)
+  const on = (backend: string, env: NodeJS.ProcessEnv = {}): number[] =>
+    JSON.parse(runChild(everywhere, { ...env, MINIAI_BACKEND: backend }).out)
+  const want = on('wasm'), others = tf.getBackend() === 'tensorflow' ? [on('tensorflow')] : []
+  if (softwareCard) others.push(on('webgpu', softwareCard))
+  assert.equal(want.length, 9 * 32)
+  for (const got of others) close(got, want, 1e-3)
 })
