@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/12_ddpm.ipynb (4755343bf1db)
+// Do not edit: made by "npm run export" from ../nbs/12_ddpm.ipynb (4bdad4b2faa4)
 // Noise a "7" until nothing is left of it, teach a network to see the noise, and go the way back from noise that nobody made out of a digit.
 
 import { GroupNorm } from './activations'
@@ -42,12 +42,15 @@ export function mse(preds: tf.Tensor, targ: tf.Tensor): tf.Scalar {
 }
 
 // %% ../nbs/12_ddpm.ipynb c73b608b
-function fold(x: tf.Tensor, k: number): tf.Tensor {
+/** Pictures x [n, h, w, c] → [n, h/k, w/k, k² c]: each block of k × k pixels becomes channels. */
+export function fold(x: tf.Tensor, k: number): tf.Tensor {
   const [n, h, w, c] = x.shape
   const split = tf.transpose(tf.reshape(x, [n, h / k, k, w / k, k, c]), [0, 1, 3, 2, 4, 5])
   return tf.reshape(split, [n, h / k, w / k, k * k * c]) // [n, h/k, w/k, k² c]
 }
-function unfold(x: tf.Tensor, k: number): tf.Tensor {
+
+/** The way back: [n, h, w, c] → [n, h k, w k, c / k²]. */
+export function unfold(x: tf.Tensor, k: number): tf.Tensor {
   const [n, h, w, c] = x.shape
   const split = tf.transpose(tf.reshape(x, [n, h, w, k, k, c / k / k]), [0, 1, 3, 2, 4, 5])
   return tf.reshape(split, [n, h * k, w * k, c / k / k])
