@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (51fec4f0164e)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (fcecba555b94)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -132,8 +132,8 @@ function overLast(layer: Linear, x: tf.Tensor): tf.Tensor {
   return tf.reshape(layer.call(tf.reshape(x, [n * l, ni])), [n, l, layer.nf])
 }
 
-// %% ../nbs/13_unet.ipynb 1ab39250
-/** How an attention layer is built; `context`: channels of what is looked at, `bias`: of q, k and v. */
+// %% ../nbs/13_unet.ipynb f8e080ac
+/** How attention is built; `context`: channels of what is looked at, `bias`: of q, k and v. */
 export interface AttentionOptions { heads: number, context?: number, bias?: boolean }
 
 // %% ../nbs/13_unet.ipynb 524e78b7
@@ -162,11 +162,12 @@ export class Attention extends Module {
   get text(): string { return ` of ${this.nf} in ${this.heads} heads` }
 }
 
-// %% ../nbs/13_unet.ipynb 409060b4
+// %% ../nbs/13_unet.ipynb 659c0d7e
 /** Self-attention among the pixels of x [n, h, w, nf], added to x. */
 export class ImageAttention extends Attention {
   group_norm: GroupNorm
-  constructor(nf: number, { groups, eps, ...rest }: AttentionOptions & { groups: number, eps: number }) {
+  constructor(nf: number, { groups, eps, ...rest }:
+    AttentionOptions & { groups: number, eps: number }) {
     super(nf, { bias: true, ...rest })
     this.group_norm = new FusedGroupNorm(groups, nf, eps)
   }
@@ -194,8 +195,8 @@ export class GeGlu extends Module {
   }
 }
 
-// %% ../nbs/13_unet.ipynb bd113cb8
-/** For each place by itself: nf → 4 nf → nf. The middle of `net` is a dropout that is never used. */
+// %% ../nbs/13_unet.ipynb 8b5b1b09
+/** For each place by itself: nf → 4 nf → nf. In the middle of `net` PyTorch has a dropout. */
 export class FeedForward extends Module {
   net: (Module | null)[]
   constructor(nf: number) {
@@ -205,8 +206,8 @@ export class FeedForward extends Module {
   forward(x: tf.Tensor): tf.Tensor { return overLast(this.net[2] as Linear, this.net[0]!.call(x)) }
 }
 
-// %% ../nbs/13_unet.ipynb 68e19cd5
-/** Attention to itself, attention to the context, and a small network: x [n, l, nf] → the same. */
+// %% ../nbs/13_unet.ipynb fc68fed9
+/** Attention to itself, to the context, and a small network: x [n, l, nf] → the same. */
 export class TransformerBlock extends Module {
   norm1: LayerNorm
   attn1: Attention
@@ -224,29 +225,36 @@ export class TransformerBlock extends Module {
     this.ff = new FeedForward(nf)
   }
   forward(x: tf.Tensor, context?: tf.Tensor): tf.Tensor {
-    const y = tf.add(x, this.attend(this.attn1, this.norm1.call(x), this.onlyCross ? context : undefined))
-    const z = tf.add(y, this.attend(this.attn2, this.norm2.call(y), context))
+    const told = context ? [context] : []
+    const y = tf.add(x, this.attn1.call(this.norm1.call(x), ...this.onlyCross ? told : []))
+    const z = tf.add(y, this.attn2.call(this.norm2.call(y), ...told))
     return tf.add(z, this.ff.call(this.norm3.call(z)))
-  }
-  private attend(layer: Attention, x: tf.Tensor, context?: tf.Tensor): tf.Tensor {
-    return context ? layer.call(x, context) : layer.call(x)
   }
 }
 
-// %% ../nbs/13_unet.ipynb cf23ea67
+// %% ../nbs/13_unet.ipynb 6fbe7ef1
+/** `linear`: the ways in and out; `onlyCross`: no attention to itself. */
+export interface TransformerOptions extends AttentionOptions {
+  depth?: number
+  groups?: number
+  linear?: boolean
+  onlyCross?: boolean
+}
+
 /** `depth` transformer blocks over the pixels of x [n, h, w, nf], added to x. */
 export class Transformer extends Module {
   norm: GroupNorm
   proj_in: Conv | Linear
   transformer_blocks: TransformerBlock[]
   proj_out: Conv | Linear
-  constructor(public nf: number, { depth = 1, groups = 32, linear = false, onlyCross = false, ...rest }:
-    AttentionOptions & { depth?: number, groups?: number, linear?: boolean, onlyCross?: boolean }) {
+  constructor(public nf: number, options: TransformerOptions) {
     super()
+    const { depth = 1, groups = 32, linear = false, onlyCross = false, ...rest } = options
     const project = () => linear ? new Linear(nf, nf) : new Conv(nf, nf, { ks: 1 })
+    const block = () => new TransformerBlock(nf, rest, onlyCross)
     this.norm = new FusedGroupNorm(groups, nf, 1e-6)
     this.proj_in = project()
-    this.transformer_blocks = Array.from({ length: depth }, () => new TransformerBlock(nf, rest, onlyCross))
+    this.transformer_blocks = Array.from({ length: depth }, block)
     this.proj_out = project()
   }
   private project(layer: Conv | Linear, x: tf.Tensor, shape: number[]): tf.Tensor {
@@ -292,11 +300,12 @@ export abstract class Stage extends Module {
   }
 }
 
-// %% ../nbs/13_unet.ipynb 1a83dec6
+// %% ../nbs/13_unet.ipynb 54c373df
 /** The blocks of one size on the way down, and the step to half of it. */
 export class DownStage extends Stage {
   downsamplers: Downsample[]
-  constructor(ni: number, nf: number, { halve, pad, ...rest }: StageOptions & { halve: boolean, pad?: number }) {
+  constructor(ni: number, nf: number, { halve, pad, ...rest }:
+    StageOptions & { halve: boolean, pad?: number }) {
     super()
     for (let i = 0; i < rest.layers; i++) this.add(i ? nf : ni, nf, rest)
     this.downsamplers = halve ? [new Downsample(nf, pad)] : []
@@ -326,8 +335,8 @@ export class MidStage extends Stage {
   }
 }
 
-// %% ../nbs/13_unet.ipynb 0cbdd81f
-/** The blocks of one size on the way up, each with a skip of `widths` from the end; then twice the size. */
+// %% ../nbs/13_unet.ipynb 1c7afab9
+/** The blocks of one size on the way up, with skips of `widths`, the last first; then Upsample. */
 export class UpStage extends Stage {
   upsamplers: Upsample[]
   constructor(ni: number, nf: number, { double, widths, ...rest }:
@@ -340,7 +349,8 @@ export class UpStage extends Stage {
   join(x: tf.Tensor, skips: tf.Tensor[], temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
     const h = this.resnets.reduce((h, _, i) =>
       this.layer(i, tf.concat([h, skips.pop()!], 3), temb, context), x)
-    return this.upsamplers.reduce((h, o) => o.to(h, skips.at(-1)!.shape.slice(1, 3) as [number, number]), h)
+    const [, height, width] = skips.at(-1)?.shape ?? []
+    return this.upsamplers.reduce((h, o) => o.to(h, [height!, width!]), h)
   }
   forward(x: tf.Tensor, temb: tf.Tensor, ...skips: tf.Tensor[]): tf.Tensor {
     return this.join(x, skips, temb)
@@ -397,12 +407,13 @@ export function camelKeys<T extends object>(json: object): T {
   return Object.fromEntries(Object.entries(json).map(([key, v]) => [camel(key), v])) as T
 }
 
-// %% ../nbs/13_unet.ipynb 16e7c20f
+// %% ../nbs/13_unet.ipynb 083b58b2
+type Config = Required<UNetConfig>
 /** `x`, or its entry for size i. */
 const each = <T>(x: Each<T>, i: number): T => Array.isArray(x) ? x.at(i)! : x
 
-/** Makes the attention of kind `kind` for size i; `headDim` is that of blocks with self-attention. */
-function attendAs(kind: Kind, i: number, c: Required<UNetConfig>, headDim = each(c.attentionHeadDim, i)) {
+/** Makes attention of a kind for size i; `headDim` is that of blocks with self-attention. */
+function attendAs(kind: Kind, i: number, c: Config, headDim = each(c.attentionHeadDim, i)) {
   const nf = each(c.blockOutChannels, i), groups = c.normNumGroups
   if (kind === 'none') return undefined
   if (kind === 'self') return () =>
@@ -412,8 +423,8 @@ function attendAs(kind: Kind, i: number, c: Required<UNetConfig>, headDim = each
     linear: c.useLinearProjection, onlyCross: each(c.onlyCrossAttention, i) })
 }
 
-// %% ../nbs/13_unet.ipynb 0fdf3d87
-/** A table with a row for each class: labels [n], or shares of classes [n, classes], → [n, nf]. */
+// %% ../nbs/13_unet.ipynb 8ea64b20
+/** A table with a row for each class: labels [n], or shares [n, classes], → [n, nf]. */
 export class Embedding extends Module {
   weight: tf.Variable
   constructor(public classes: number, public nf: number) {
@@ -427,14 +438,15 @@ export class Embedding extends Module {
   get text(): string { return ` of ${this.classes} in ${this.nf}` }
 }
 
-// %% ../nbs/13_unet.ipynb 0f97f491
-function optionsOf(c: Required<UNetConfig>, i: number): StageOptions {
+// %% ../nbs/13_unet.ipynb cd5b6051
+function optionsOf(c: Config, i: number): StageOptions {
   const scaleShift = c.resnetTimeScaleShift === 'scale_shift', layers = each(c.layersPerBlock, i)
-  return { nt: 4 * c.blockOutChannels[0], groups: c.normNumGroups, eps: c.normEps, scaleShift, layers }
+  const { blockOutChannels: [first], normNumGroups: groups, normEps: eps } = c
+  return { nt: 4 * first, groups, eps, scaleShift, layers }
 }
 
 /** The stages on the way down, and the channels of all skips. */
-function downStages(c: Required<UNetConfig>): { stages: DownStage[], widths: number[] } {
+function downStages(c: Config): { stages: DownStage[], widths: number[] } {
   const { blockOutChannels: nfs } = c, widths = [nfs[0]]
   const stages = nfs.map((nf, i) => {
     const attend = attendAs(kindOf(c.downBlockTypes[i], 'Down'), i, c), halve = i + 1 < nfs.length
@@ -445,19 +457,19 @@ function downStages(c: Required<UNetConfig>): { stages: DownStage[], widths: num
   return { stages, widths }
 }
 
-// %% ../nbs/13_unet.ipynb b7296e72
-function midStage(c: Required<UNetConfig>): MidStage | null {
+// %% ../nbs/13_unet.ipynb 0f5698e6
+function midStage(c: Config): MidStage | null {
   const kinds: Record<string, Kind> = { UNetMidBlock2D: 'none', UNetMidBlock2DCrossAttn: 'cross' }
   const { midBlockType: type, blockOutChannels: nfs } = c
   if (type === null) return null
-  const known = Object.keys(kinds).join(', ')
-  if (!Object.hasOwn(kinds, type)) throw new Error(`UNet: there is no block "${type}"; there are ${known}`)
+  const isKnown = Object.hasOwn(kinds, type), names = Object.keys(kinds).join(', ')
+  if (!isKnown) throw new Error(`UNet: there is no block "${type}"; there are ${names}`)
   return new MidStage(nfs.at(-1)!, { ...optionsOf(c, -1), attend: attendAs(kinds[type], -1, c) })
 }
 
-// %% ../nbs/13_unet.ipynb a63803e8
+// %% ../nbs/13_unet.ipynb b81bf97b
 /** The stages on the way up, one layer more in each than on the way down. */
-function upStages(c: Required<UNetConfig>, widths: number[]): UpStage[] {
+function upStages(c: Config, widths: number[]): UpStage[] {
   const { blockOutChannels: nfs } = c
   return nfs.map((_, i) => {
     const k = nfs.length - 1 - i, options = optionsOf(c, k), headDim = each(c.attentionHeadDim, i)
@@ -467,25 +479,25 @@ function upStages(c: Required<UNetConfig>, widths: number[]): UpStage[] {
   })
 }
 
-// %% ../nbs/13_unet.ipynb afc1fdee
+// %% ../nbs/13_unet.ipynb 5f61d6d2
 /** The configuration, if a U-Net can be made of it. */
-function checked(c: Required<UNetConfig>): Required<UNetConfig> {
+function checked(c: Config): Config {
   const n = c.blockOutChannels.length, { normNumGroups: groups } = c
   for (const key of ['downBlockTypes', 'upBlockTypes'] as const) {
     if (c[key].length !== n) throw new Error(`UNet: ${n} blockOutChannels, ${c[key].length} ${key}`)
   }
   const odd = c.blockOutChannels.find(nf => nf % groups)
   if (odd) throw new Error(`UNet: ${odd} channels make no ${groups} groups (normNumGroups)`)
-  const known = ['default', 'scale_shift'].includes(c.resnetTimeScaleShift)
-  if (!known) throw new Error(`UNet: resnetTimeScaleShift is "${c.resnetTimeScaleShift}", wanted default or scale_shift`)
-  return c
+  const shift = c.resnetTimeScaleShift, isKnown = ['default', 'scale_shift'].includes(shift)
+  if (isKnown) return c
+  throw new Error(`UNet: resnetTimeScaleShift is default or scale_shift, got "${shift}"`)
 }
 
-// %% ../nbs/13_unet.ipynb 17a48b6f
-/** What steers a U-Net besides the time: a `context` [n, m, c] for its transformers, classes `y`. */
+// %% ../nbs/13_unet.ipynb 07116c15
+/** What steers a U-Net besides the time: a `context` [n, m, c] for its transformers, classes y. */
 export interface Conditions { context?: tf.Tensor, y?: tf.Tensor }
 
-export function checkInputs(c: Required<UNetConfig>, [x, t]: tf.Tensor[], { context, y }: Conditions): void {
+export function checkInputs(c: Config, [x, t]: tf.Tensor[], { context, y }: Conditions): void {
   const types = [...c.downBlockTypes, c.midBlockType ?? '', ...c.upBlockTypes], [n] = x.shape
   const isCross = types.some(o => o.includes('CrossAttn')), width = each(c.crossAttentionDim, 0)
   const refuse = (wanted: string, got?: tf.Tensor): never => {
@@ -499,8 +511,8 @@ export function checkInputs(c: Required<UNetConfig>, [x, t]: tf.Tensor[], { cont
   if (Boolean(c.numClassEmbeds) !== Boolean(y)) refuse(y ? 'no classes' : `classes y [${n}]`, y)
 }
 
-// %% ../nbs/13_unet.ipynb 68c66cda
-/** The network of Stable Diffusion 1 in any size: from x [n, h, w, c] at times t [n] to its prediction. */
+// %% ../nbs/13_unet.ipynb 228a1ce0
+/** The network of Stable Diffusion 1 in any size: x [n, h, w, c] and times t [n] → its answer. */
 export class UNet extends Module {
   config: Required<UNetConfig>
   conv_in: Conv
@@ -540,8 +552,7 @@ export class UNet extends Module {
     const start = this.config.centerInputSample ? tf.sub(tf.mul(x, 2), 1) : x
     const skips = [this.conv_in.call(start)]
     for (const o of this.down_blocks) skips.push(...o.outputs(skips.at(-1)!, temb, context))
-    let h = skips.at(-1)!
-    if (this.mid_block) h = context ? this.mid_block.call(h, temb, context) : this.mid_block.call(h, temb)
+    let h = this.mid_block?.call(skips.at(-1)!, temb, ...context ? [context] : []) ?? skips.at(-1)!
     for (const o of this.up_blocks) h = o.join(h, skips, temb, context)
     return this.conv_out.call(silu(this.conv_norm_out.call(h)))
   }
@@ -555,9 +566,10 @@ export function fromTorch(name: string, x: tf.Tensor): tf.Tensor {
   return x.rank === 2 && !isTable ? tf.transpose(x) : tf.clone(x)
 }
 
-// %% ../nbs/13_unet.ipynb ed8e1865
+// %% ../nbs/13_unet.ipynb a5e29bac
 /** Give a model weights in PyTorch's layout by their names, or refuse; `what` is named. */
 export function assignTorch(model: Module, tensors: Record<string, tf.Tensor>, what: string): void {
-  const ours = Object.entries(tensors).map(([name, x]): [string, tf.Tensor] => [name, fromTorch(name, x)])
-  try { assignAll(model.state(), Object.fromEntries(ours), what) } finally { tf.dispose(ours.map(o => o[1])) }
+  const turned = Object.entries(tensors).map(([name, x]) => [name, fromTorch(name, x)])
+  const ours: Record<string, tf.Tensor> = Object.fromEntries(turned)
+  try { assignAll(model.state(), ours, what) } finally { tf.dispose(ours) }
 }
