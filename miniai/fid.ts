@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/15_fid.ipynb (23004a84fac6)
-// A number for how good made pictures are: what it measures, how the root of a matrix is found, and what it hides.
+// Do not edit: made by "npm run export" from ../nbs/15_fid.ipynb (9f1873c9ec14)
+// A number for how good made pictures are: what it measures, how the root of a matrix is found, what it hides, and a table of all samplers.
 
 import { Classifier } from './convnet'
 import { tf } from './engine'
