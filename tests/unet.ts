@@ -17,7 +17,7 @@ const under = (all: Tensors, prefix: string): Tensors => Object.fromEntries(Obje
   .filter(([name]) => name.startsWith(prefix)).map(([name, x]) => [name.slice(prefix.length), x]))
 
 async function distance(a: tf.Tensor, b: tf.Tensor): Promise<number> {
-  const [xs, ys] = await Promise.all([a.data(), b.data()])
+  const [xs, ys] = await Promise.all([a, b].map(o => o.data() as Promise<Float32Array>))
   return xs.reduce((most, x, i) => Math.max(most, Number.isNaN(x) ? Infinity : Math.abs(x - ys[i])), 0)
 }
 
