@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (8918e1fb2d44)
+// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (55523da11e43)
 // The gradient of a group norm by hand: the same numbers from a third of the trips through memory.
 
 import { tf } from './engine'
@@ -27,7 +27,8 @@ function normGrads(dy: tf.Tensor, { x, scale, mean, r }: Saved, groups: number):
 
 // %% ../nbs/07b_fused.ipynb 435d1318
 /** Group norm of x [n, h, w, c] with scale and shift [c]. Wu and He (2018). */
-export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, groups = 8): tf.Tensor {
+export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor,
+  groups = 8, eps = 1e-5): tf.Tensor {
   const c = x.shape[3] ?? 0
   const wanted = `groupNorm: wanted [n, h, w, c] with c a multiple of ${groups}`
   if (x.rank !== 4 || c % groups) throw new RangeError(`${wanted}, got [${x.shape}]`)
@@ -37,7 +38,7 @@ export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor, grou
     const mean = groupMean(overPicture(x), groups, k)
     const squares = groupMean(overPicture(tf.square(x)), groups, k)
     const variance = tf.relu(tf.sub(squares, tf.square(mean)))
-    const r = tf.rsqrt(tf.add(variance, 1e-5)), a = tf.mul(r, scale)
+    const r = tf.rsqrt(tf.add(variance, eps)), a = tf.mul(r, scale)
     save([x, scale, mean, r])
     const value = tf.add(tf.mul(x, perChannel(a)), perChannel(tf.sub(shift, tf.mul(mean, a))))
     return { value, gradFunc: (dy: tf.Tensor, [x, scale, mean, r]: tf.Tensor[]) =>
