@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/17_tokenizer.ipynb (2ad838c0c6b3)
+// Do not edit: made by "npm run export" from ../nbs/17_tokenizer.ipynb (046a44068b01)
 // Text becomes numbers: first with pieces of words that we find by counting, then with the very pieces that Stable Diffusion's text model was trained on, so that its numbers are ours.
 
 import { existsSync, readFileSync, statSync } from 'fs'
@@ -197,25 +197,36 @@ function fromFile(path: string): [Pair[], TokenizerOptions] {
   return [merges, {}]
 }
 
-// %% ../nbs/17_tokenizer.ipynb bb02e251
+// %% ../nbs/17_tokenizer.ipynb 605e503e
 function readJson(path: string): Record<string, any> {
   const bytes = read(path)
   const foreign = (got: string) => new Error(`${basename(path)}: wanted a JSON object, got ${got}`)
   let o: unknown
-  try { o = JSON.parse(bytes.toString()) } catch { throw foreign(`${bytes.length} bytes that are none`) }
+  try { o = JSON.parse(bytes.toString()) } catch { throw foreign(`${bytes.length} other bytes`) }
   if (!o || typeof o !== 'object' || Array.isArray(o)) throw foreign(inspect(o).slice(0, 40))
   return o
 }
 
-// %% ../nbs/17_tokenizer.ipynb da84cd49
+// %% ../nbs/17_tokenizer.ipynb a48959e3
+/** The merges and the tokens' numbers of a folder; transformers 5 writes both into one file. */
+function vocabOf(path: string): { merges: Pair[], vocab: Record<string, number> } {
+  const [one, two] = ['tokenizer.json', 'vocab.json'].map(o => join(path, o))
+  if (existsSync(two) || !existsSync(one)) {
+    return { vocab: readJson(two), merges: readMerges(read(join(path, 'merges.txt')).toString()) }
+  }
+  const { vocab, merges } = readJson(one).model ?? {}
+  if (!vocab || !merges) throw new Error('tokenizer.json: wanted a vocab and merges, got none')
+  return { vocab, merges: merges.map((o: string | Pair) => typeof o === 'string' ? o.split(' ') : o) }
+}
+
+// %% ../nbs/17_tokenizer.ipynb 2831e636
 function fromFolder(path: string): [Pair[], TokenizerOptions] {
-  const vocab = readJson(join(path, 'vocab.json'))
-  const merges = readMerges(read(join(path, 'merges.txt')).toString())
+  const { merges, vocab } = vocabOf(path)
   const tokens: string[] = [], n = Object.keys(vocab).length
   for (const [token, id] of Object.entries(vocab)) tokens[id] = token
   const isWhole = tokens.length === n && Object.keys(tokens).length === n
-  if (!isWhole) throw new Error(`vocab.json: wanted the numbers 0 to ${n - 1} once each`)
-  const wrong = `merges.txt: wanted ${n - 514} merges for ${n} tokens, got ${merges.length}`
+  if (!isWhole) throw new Error(`wanted the numbers 0 to ${n - 1} once each for ${n} tokens`)
+  const wrong = `wanted ${n - 514} merges for ${n} tokens, got ${merges.length}`
   if (n !== 514 + merges.length) throw new Error(wrong)
   const [config, map] = ['tokenizer_config.json', 'special_tokens_map.json']
     .map(o => existsSync(join(path, o)) ? readJson(join(path, o)) : {})
@@ -225,7 +236,7 @@ function fromFolder(path: string): [Pair[], TokenizerOptions] {
   return [merges, { tokens, length, pad: content }]
 }
 
-// %% ../nbs/17_tokenizer.ipynb 4eb71939
+// %% ../nbs/17_tokenizer.ipynb 2ad9a16d
 /** Text to CLIP's token numbers and back, by the merges of a byte-pair encoding. */
 export class ClipTokenizer {
   readonly tokens: string[]
@@ -292,7 +303,7 @@ export class ClipTokenizer {
     const kept = tokens.filter(o => !skipSpecialTokens || (o !== startMark && o !== endMark))
     return strip(fromLetters(kept.join('')).replaceAll(endOfWord, ' '))
   }
-  /** CLIP's tokenizer from its file (.txt.gz) or from a folder with vocab.json and merges.txt. */
+  /** CLIP's tokenizer from its file (.txt.gz) or from a model's tokenizer folder. */
   static load(path = join(__dirname, '../nbs/data/bpe_simple_vocab_16e6.txt.gz')): ClipTokenizer {
     const isFolder = existsSync(path) && statSync(path).isDirectory()
     try {

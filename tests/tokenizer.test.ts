@@ -97,6 +97,16 @@ it('load(folder) reads vocab.json and merges.txt, also with the line ends of Win
   }
 })
 
+it('load(folder) reads the one tokenizer.json that transformers 5 writes', () => {
+  const two = folder(), pairs = readFileSync(join(two, 'merges.txt'), 'utf8').split('\n').slice(1, -1).map(o => o.split(' '))
+  const vocab = JSON.parse(readFileSync(join(two, 'vocab.json'), 'utf8'))
+  for (const merges of [pairs, pairs.map(o => o.join(' '))]) {
+    const one = JSON.stringify({ version: '1.0', model: { type: 'BPE', vocab, merges } })
+    const other = ClipTokenizer.load(folder({ 'vocab.json': null, 'merges.txt': null, 'tokenizer.json': one }))
+    for (const [text, ids] of cases.encode.slice(0, 30)) assert.deepEqual(other.encode(text), ids)
+  }
+})
+
 it('load(folder) takes the pad token of special_tokens_map.json before that of tokenizer_config.json', () => {
   const map = '{"pad_token": "!"}', config = '{"pad_token": {"content": "<|endoftext|>"}, "model_max_length": 32}'
   const both = ClipTokenizer.load(folder({ 'special_tokens_map.json': map, 'tokenizer_config.json': config }))
@@ -122,8 +132,9 @@ it('load(path) refuses missing and damaged files in one sentence that names them
   refused(folder({ 'vocab.json': null }), /wanted the file vocab.json, got nothing/)
   refused(folder({ 'merges.txt': null }), /wanted the file merges.txt, got nothing/)
   refused(folder({ 'merges.txt': '#version: 0.2\ni n\n' }), /wanted 48894 merges for 49408 tokens, got 1/)
-  refused(folder({ 'vocab.json': '{"a": 0' }), /vocab.json: wanted a JSON object, got 7 bytes/)
+  refused(folder({ 'vocab.json': '{"a": 0' }), /vocab.json: wanted a JSON object, got 7 other bytes/)
   refused(folder({ 'vocab.json': '{"a": 0, "b": 7}' }), /wanted the numbers 0 to 1 once each/)
+  refused(folder({ 'vocab.json': null, 'tokenizer.json': '{}' }), /tokenizer.json: wanted a vocab and merges, got none/)
   refused(folder({ 'special_tokens_map.json': '{"pad_token": "<none>"}' }), /'<none>' is none of the 49408 tokens/)
 })
 
