@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16a_captions.ipynb (87243ed1f829)
+// Do not edit: made by "npm run export" from ../nbs/16a_captions.ipynb (ca553379718b)
 // Pictures with sentences about them, as many as we like, from real handwriting: a world small enough for two cores and rich enough for everything that text-to-image has to learn.
 
 import { inspect } from 'util'
@@ -6,9 +6,11 @@ import { tf } from './engine'
 import { Digits } from './files'
 import { chunks } from './iterators'
 
-// %% ../nbs/16a_captions.ipynb 08a6b643
+// %% ../nbs/16a_captions.ipynb 0bebc1a1
+/** The colours of ink and ground. */
 export const colours = ['red', 'orange', 'yellow', 'green', 'blue', 'purple', 'white', 'black'] as const
 
+// %% ../nbs/16a_captions.ipynb 2be56f08
 /** What a picture of captioned digits can be, attribute by attribute. */
 export const choices = {
   digit: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
@@ -19,10 +21,12 @@ export const choices = {
   slant: ['upright', 'left', 'right'],
   count: [1, 2, 3],
 } as const
-/** The attributes' names, in the order of labels. */
-export const attrNames = Object.keys(choices) as (keyof typeof choices)[]
 /** What a picture shows: a seven, red on yellow, small … */
 export type Attrs = { [name in keyof typeof choices]: typeof choices[name][number] }
+
+// %% ../nbs/16a_captions.ipynb 30b92c5e
+/** The attributes' names, in the order of labels. */
+export const attrNames = Object.keys(choices) as (keyof typeof choices)[]
 
 // %% ../nbs/16a_captions.ipynb 5b3d95a3
 /** Pairs of attributes that no picture for training has. */
