@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16a_captions.ipynb (ca553379718b)
+// Do not edit: made by "npm run export" from ../nbs/16a_captions.ipynb (0b3e8f6d536b)
 // Pictures with sentences about them, as many as we like, from real handwriting: a world small enough for two cores and rich enough for everything that text-to-image has to learn.
 
 import { inspect } from 'util'
@@ -254,14 +254,14 @@ function spots({ size, place, slant, count }: Attrs, draw: Dice): Spot[] {
   })
 }
 
-// %% ../nbs/16a_captions.ipynb 32401e07
+// %% ../nbs/16a_captions.ipynb e2e3e35c
 const paints: Record<string, number[]> = { red: [0.86, 0.1, 0.1], orange: [0.98, 0.56, 0.08],
   yellow: [0.98, 0.9, 0.2], green: [0.08, 0.6, 0.22], blue: [0.14, 0.34, 0.92],
   purple: [0.56, 0.14, 0.62], white: [0.95, 0.95, 0.95], black: [0.05, 0.05, 0.05] }
 const mix = (colour: string, draw: Dice) =>
   paints[colour].map(o => Math.min(1, Math.max(0, o + (draw() - 0.5) * 0.08)))
 
-/** Fill a picture with one colour: one row by hand, the rest copied. */
+/** Fill a picture with one colour by copying what is filled. */
 function fill(out: Float32Array, start: number, colour: number[]): void {
   out.set(colour, start)
   for (let n = 3; n < area; n *= 2) out.copyWithin(start + n, start, start + Math.min(n, area - n))
