@@ -1,12 +1,7 @@
 /** One cell as the exporter sees it: directives, imports, declared names, lines to export. */
 import * as ts from 'typescript'
 import { CodeCell, Directive, directives } from './notebook'
-
-/** A line of a cell; `cell` and `line` count from 1, as the learner does. */
-export interface Place { notebook: string, cell: number, line: number }
-
-/** A line of a module and the line of the cell it came from. */
-export interface Line { text: string, place?: Place }
+import { Line, Place, where } from './place'
 
 /** An imported name; `imported` is `*`, `default`, `=` (`import x = require`) or '' (effects). */
 export interface Import {
@@ -17,24 +12,19 @@ export interface Import {
   place: Place
 }
 
-/** What an export cell adds to its module; `names` maps each declared name to its place. */
+/** What an export cell adds to its module: plain data; a name stands with its place. */
 export interface ExportCell {
   notebook: string
   id: string
   place: Place
   lines: Line[]
-  names: Map<string, Place>
-  reexports: Map<string, Place>
+  names: [string, Place][]
+  reexports: [string, Place][]
   imports: Import[]
 }
 
 const exporting = ['export', 'exports', 'exporti']
 const builtin = ['default_exp', ...exporting, 'reexport', 'hide', 'eval', 'varies']
-
-/** "nbs/05_matmul.ipynb, cell 12, line 3". */
-export function where({ notebook, cell, line }: Place): string {
-  return `${notebook}, cell ${cell}, line ${line}`
-}
 
 /** The directives of a cell, refused where one is unknown, without its value, or below the code. */
 export function checkedDirectives(cell: CodeCell, notebook: string, flags: string[]): Directive[] {
@@ -78,7 +68,8 @@ export function importedModules(cell: CodeCell, notebook: string, prefix: string
 
 /** The text of a cell as TypeScript's tree; refused where it is not TypeScript. */
 export function parseCode(source: string, place: (line: number) => string): ts.SourceFile {
-  const tree = ts.createSourceFile('cell.ts', source, ts.ScriptTarget.ES2022)
+  const tree = ts.createSourceFile('cell.ts', source, { languageVersion: ts.ScriptTarget.ES2022,
+    jsDocParsingMode: ts.JSDocParsingMode.ParseNone })
   // the only way to the parser's findings that does not build a program
   const [error] = (tree as unknown as { parseDiagnostics: ts.Diagnostic[] }).parseDiagnostics
   if (error) {
@@ -119,11 +110,11 @@ export function exportCell(cell: CodeCell, notebook: string, found: Directive[])
     const isExported = isPublic && declared.length && !hidden.length
     if (isExported) edits.push({ pos, end: pos, text: 'export ' })
   }
-  const reexports = new Map(found.filter(o => o.name === 'reexport')
-    .flatMap(o => o.value.split(/[\s,]+/).map(name => [name, at(o.line)] as const)))
+  const reexports = found.filter(o => o.name === 'reexport')
+    .flatMap(o => o.value.split(/[\s,]+/).map(name => [name, at(o.line)] as [string, Place]))
   const lines = editedLines(source, edits, found.map(o => o.line)).map(([text, n]) =>
     ({ text, place: at(n) }))
-  return { notebook, id: cell.id, place: at(1), lines, names, reexports, imports }
+  return { notebook, id: cell.id, place: at(1), lines, names: [...names], reexports, imports }
 }
 
 /** The lines of a cell above line `first`, and the imports below: what `exportCell` takes out. */

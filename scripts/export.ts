@@ -24,9 +24,10 @@ import * as fs from 'fs'
 import * as path from 'path'
 import { sweep, writeAtomic } from './atomic'
 import { command } from './command'
-import { Module, Source, buildModules, headNotebooks, indexOf, indexText, isSameBody,
+import { readKept } from './kept'
+import { Module, buildModules, headNotebooks, indexOf, indexText, isSameBody,
   isUntouched } from './module'
-import { parseJson, readNotebook } from './notebook'
+import { parseJson } from './notebook'
 import { Project, notebookNames, openProject } from './settings'
 import { typeErrors } from './types'
 
@@ -41,15 +42,10 @@ export function libraryTexts({ root, lib }: Project): Map<string, string> {
     [o, fs.readFileSync(path.join(folder, o), 'utf8').replace(/\r\n/g, '\n')]))
 }
 
-/** Read the notebooks `names` of a project, paths from its root. */
-export function readSources({ root }: Project, names: string[]): Source[] {
-  return names.map(name => ({ name, notebook: readNotebook(path.join(root, name), name) }))
-}
-
 /** The modules of the notebooks that match one of `words` (all of them without words). */
 export function modulesOf(project: Project, words: string[] = []): Module[] {
-  const { lib, flags } = project, all = notebookNames(project)
-  if (!words.length) return buildModules(readSources(project, all), { lib, flags })
+  const { lib } = project, all = notebookNames(project)
+  if (!words.length) return buildModules(readKept(project, all), { lib })
   const owners = new Map<string, string>(), heads = new Map<string, string[]>()
   for (const [file, text] of libraryTexts(project)) {
     const from = headNotebooks(text, lib) ?? []
@@ -58,8 +54,8 @@ export function modulesOf(project: Project, words: string[] = []): Module[] {
   }
   const names = new Set(notebookNames(project, words))
   for (;;) { // a module of several notebooks wants them all
-    const read = readSources(project, all.filter(o => names.has(o)))
-    const modules = buildModules(read, { lib, flags, owners }), before = names.size
+    const read = readKept(project, all.filter(o => names.has(o)))
+    const modules = buildModules(read, { lib, owners }), before = names.size
     for (const n of modules.flatMap(o => heads.get(`${o.name}.ts`) ?? [])) {
       if (all.includes(n)) names.add(n)
     }

@@ -1,12 +1,9 @@
 /** From notebooks to modules: pure, the same notebooks always give the same bytes. */
 import { createHash } from 'crypto'
 import * as path from 'path'
-import { CodeCell, Directive, Notebook, cellSource, codeCells } from './notebook'
-import { ExportCell, Import, Line, Place, checkedDirectives, exportCell, exportDirective,
-  importedModules, where } from './cells'
-
-/** A notebook and its path from the project's root, with `/`. */
-export interface Source { name: string, notebook: Notebook }
+import type { ExportCell, Import } from './cells'
+import { Line, Place, where } from './place'
+import type { Read } from './read'
 
 /** A generated module; `text` is the file, `lines` the same with the places they came from. */
 export interface Module {
@@ -20,13 +17,9 @@ export interface Module {
 /** Names of the project, and the first notebooks of modules that are not built in this call. */
 export interface Options {
   lib: string
-  flags: string[]
   owners?: Map<string, string>
 }
 
-interface Read { name: string, notebook: Notebook, cells: ReadCell[], main?: Main }
-interface Main { value: string, place: Place }
-interface ReadCell { cell: CodeCell, found: Directive[], module?: string }
 type Plan = Map<string, ExportCell[]>
 
 const headLine = /^\/\/ Do not edit: .* from (.+) \(([0-9a-f]{12})\)\n/
@@ -34,31 +27,24 @@ const headLine = /^\/\/ Do not edit: .* from (.+) \(([0-9a-f]{12})\)\n/
 /** The first line of each cell's part of a module: where it comes from. */
 export const mark = /^\/\/ %% (\S.*\.ipynb) ([\w-]+)$/
 
-/** All modules that `sources`, in the order of their numbers, export; errors name their place. */
-export function buildModules(sources: Source[], options: Options): Module[] {
-  const { lib, flags, owners = new Map() } = options
-  const read = sources.map(o => readSource(o, flags))
+/** All modules that the notebooks, in the order of their numbers, export; errors name their place. */
+export function buildModules(read: Read[], { lib, owners = new Map() }: Options): Module[] {
   const plan: Plan = new Map()
-  for (const { name, cells } of read) {
-    for (const { cell, found, module } of cells) {
-      if (!module) continue
-      const one = exportCell(cell, name, found)
-      checkCell(one, lib, module)
-      plan.set(module, [...plan.get(module) ?? [], one])
-    }
+  for (const { module, cell } of read.flatMap(o => o.cells)) {
+    plan.set(module, [...plan.get(module) ?? [], cell])
   }
   const first = new Map([...owners, ...[...plan].map(([k, o]) => [k, o[0].notebook] as const)])
   for (const o of read) checkOrder(o, lib, first)
   checkCircles(plan, lib)
   const mains = mainNotebooks(read, lib)
   return [...plan].sort(([a], [b]) => a < b ? -1 : 1)
-    .map(([name, cells]) => layOut(name, cells, lib, docOf(mains.get(name)?.notebook)))
+    .map(([name, cells]) => layOut(name, cells, lib, mains.get(name)?.doc ?? []))
 }
 
 /** `{ "matmul.einsum": "nbs/05_matmul.ipynb#3f2a9c1b" }`: each name and its cell, sorted. */
 export function indexOf(modules: Module[]): Record<string, string> {
-  const all = modules.flatMap(m => m.cells.flatMap(o => [...o.names.keys(), ...o.reexports.keys()]
-    .map(name => [`${m.name}.${name}`, `${o.notebook}#${o.id}`])))
+  const all = modules.flatMap(m => m.cells.flatMap(o => [...o.names, ...o.reexports]
+    .map(([name]) => [`${m.name}.${name}`, `${o.notebook}#${o.id}`])))
   return Object.fromEntries(all.sort(([a], [b]) => a < b ? -1 : 1))
 }
 
@@ -90,40 +76,6 @@ function sumOf(text: string) {
   return createHash('sha256').update(blank).digest('hex').slice(0, 12)
 }
 
-function readSource({ name, notebook }: Source, flags: string[]): Read {
-  const cells: ReadCell[] = codeCells(notebook).map(cell =>
-    ({ cell, found: checkedDirectives(cell, name, flags) }))
-  const mains: Main[] = cells.flatMap(o => o.found.filter(d => d.name === 'default_exp')
-    .map(d => ({ value: d.value, place: { notebook: name, cell: o.cell.number, line: d.line } })))
-  if (mains.length > 1) throw new Error(`${where(mains[1].place)}: a second "//| default_exp"`)
-  const main = mains[0], seen = new Set<string>()
-  for (const o of cells) {
-    const directive = exportDirective(o.found)
-    if (!directive) continue
-    const place = where({ notebook: name, cell: o.cell.number, line: directive.line })
-    o.module = directive.value || main?.value
-    if (!o.module) throw new Error(`${place}: no module: no cell says "//| default_exp name"`)
-    if (!/^[\w-]+$/.test(o.cell.id) || seen.has(o.cell.id)) {
-      throw new Error(`${place}: the cell has no id of its own: run npm run clean`)
-    }
-    seen.add(o.cell.id)
-  }
-  return { name, notebook, cells, main }
-}
-
-function checkCell({ imports, lines }: ExportCell, lib: string, module: string) {
-  for (const { from, place } of imports) {
-    if (from === `${lib}/${module}`) {
-      throw new Error(`${where(place)}: ${from} imports itself`)
-    }
-    if (from.startsWith('.')) {
-      throw new Error(`${where(place)}: import "${lib}/name", not the relative "${from}"`)
-    }
-  }
-  const marked = lines.find(o => mark.test(o.text))
-  if (marked) throw new Error(`${where(marked.place!)}: a line like the exporter's own marks`)
-}
-
 function mainNotebooks(read: Read[], lib: string) {
   const mains = new Map<string, Read>()
   for (const o of read) {
@@ -136,15 +88,11 @@ function mainNotebooks(read: Read[], lib: string) {
 }
 
 // a notebook imports what an earlier one, or itself, exports
-function checkOrder({ name, cells }: Read, lib: string, first: Map<string, string>) {
-  for (const { cell } of cells) {
-    for (const { module, place } of importedModules(cell, name, lib)) {
-      const owner = first.get(module)
-      if (!owner) throw new Error(`${where(place)}: no notebook exports ${lib}/${module}`)
-      if (owner > name) {
-        throw new Error(`${where(place)}: ${lib}/${module} comes later, in ${owner}`)
-      }
-    }
+function checkOrder({ name, imports }: Read, lib: string, first: Map<string, string>) {
+  for (const { module, place } of imports) {
+    const owner = first.get(module)
+    if (!owner) throw new Error(`${where(place)}: no notebook exports ${lib}/${module}`)
+    if (owner > name) throw new Error(`${where(place)}: ${lib}/${module} comes later, in ${owner}`)
   }
 }
 
@@ -195,13 +143,6 @@ function layOut(name: string, cells: ExportCell[], lib: string, doc: string[]): 
     text: `${first}\n${body}` }
 }
 
-function docOf(notebook?: Notebook): string[] {
-  const top = notebook?.cells.find(o => o.cell_type === 'markdown' && /^# /.test(cellSource(o)))
-  const [, ...lines] = top ? cellSource(top).split('\n').filter(o => o.trim()) : []
-  const end = lines.findIndex(o => !o.startsWith('>'))
-  return lines.slice(0, end < 0 ? undefined : end).map(o => o.replace(/^>\s?/, ''))
-}
-
 // imports, merged and sorted, then the imported names that are exported again
 function headLines(cells: ExportCell[], lib: string): Line[] {
   const locals = new Map<string, Import>()
@@ -249,7 +190,7 @@ function wrapped({ text, place }: Line): Line[] {
 }
 
 function reexportLines(cells: ExportCell[], locals: Map<string, Import>): Line[] {
-  return cells.flatMap(o => [...o.reexports]).sort(([a], [b]) => a < b ? -1 : 1)
+  return cells.flatMap(o => o.reexports).sort(([a], [b]) => a < b ? -1 : 1)
     .map(([name, place]) => {
       const found = locals.get(name)
       if (!found) throw new Error(`${where(place)}: ${name} is not imported in an export cell`)

@@ -3,8 +3,8 @@ import { spawnSync } from 'child_process'
 import * as fs from 'fs'
 import * as path from 'path'
 import { sweep } from './atomic'
-import { where } from './cells'
 import { Module } from './module'
+import { where } from './place'
 
 /** The type errors of `modules` beside `others` (file → text) of the library, a sentence each. */
 export function typeErrors(modules: Module[],

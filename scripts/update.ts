@@ -9,10 +9,10 @@ import * as path from 'path'
 import { sweep, writeAtomic } from './atomic'
 import { cellHead, isHeadOnly, lineOf, parseCode, withoutExport } from './cells'
 import { command } from './command'
-import { libraryTexts, readSources } from './export'
-import { Module, Source, buildModules, headNotebooks, headSum, indexOf, indexText, isUntouched,
-  mark } from './module'
-import { cellSource, directives, formatNotebook } from './notebook'
+import { libraryTexts } from './export'
+import { Module, headNotebooks, headSum, indexOf, indexText, isUntouched, mark } from './module'
+import { cellSource, directives, formatNotebook, readNotebook } from './notebook'
+import { Source, modulesFrom } from './read'
 import { Project, notebookNames, openProject } from './settings'
 
 /** What an update does to the disk: paths from the project's root → new texts. */
@@ -24,13 +24,13 @@ interface Edit { module: Module, file: string, old: Part[], now: Part[] }
 
 /** The texts that bring the notebooks up to the edited modules in `texts` (file → text). */
 export function updates(project: Project, sources: Source[], texts: Map<string, string>): Update {
-  const { lib } = project, modules = buildModules(sources, project)
+  const { lib } = project, modules = modulesFrom(sources, project)
   const edits = [...texts].filter(([file, o]) => file.endsWith('.ts') && headNotebooks(o, lib))
     .filter(([, o]) => !isUntouched(o))
     .map(([file, o]) => readEdit(o, `${lib}/${file}`, modules.find(m => `${m.name}.ts` === file)))
   const codes = new Map(edits.flatMap(newCells))
   const updated = sources.map(o => withCells(o, codes))
-  const rebuilt = new Map(buildModules(updated, project).map(o => [o.name, o]))
+  const rebuilt = new Map(modulesFrom(updated, project).map(o => [o.name, o]))
   for (const o of edits) checkSame(o, rebuilt.get(o.module.name)!.text)
   const touched = new Set([...codes.keys()].map(o => o.split('#')[0]))
   const notebooks = updated.filter(o => touched.has(o.name))
@@ -43,7 +43,8 @@ export function updates(project: Project, sources: Source[], texts: Map<string, 
 
 /** Update a project; returns the notebooks it changed. */
 export function updateProject(project: Project): string[] {
-  const sources = readSources(project, notebookNames(project))
+  const sources = notebookNames(project).map(name =>
+    ({ name, notebook: readNotebook(path.join(project.root, name), name) }))
   const { notebooks, modules } = updates(project, sources, libraryTexts(project))
   // notebooks first: a kill in between leaves modules that export finds equal to their cells
   for (const [name, text] of [...notebooks, ...modules]) {

@@ -4,7 +4,8 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import * as ts from 'typescript'
 import { exportProject } from '../scripts/export'
-import { buildModules, indexOf, isUntouched } from '../scripts/module'
+import { indexOf, isUntouched } from '../scripts/module'
+import { modulesFrom } from '../scripts/read'
 import { files, notebook, project, write } from './project'
 
 const home = path.join(__dirname, '..')
@@ -12,7 +13,7 @@ const tool = ['-r', path.join(home, 'scripts/load.cjs'), path.join(home, 'script
 const options = { lib: 'miniai', flags: ['slow'] }
 
 const modulesOf = (...cells: string[]) =>
-  buildModules([{ name: 'nbs/01_a.ipynb', notebook: notebook(...cells) }], options)
+  modulesFrom([{ name: 'nbs/01_a.ipynb', notebook: notebook(...cells) }], options)
 const built = (...cells: string[]) =>
   modulesOf('//| default_exp a', ...cells)
 const body = (...cells: string[]) =>
@@ -117,7 +118,7 @@ it('export: a mark above each part names its notebook and cell', () => {
 
 it('export: a new cell of prose or exploration changes no byte of the module', () => {
   const cells = notebook('//| default_exp a', '//| export\nconst a = 1')
-  const text = () => buildModules([{ name: 'nbs/01_a.ipynb', notebook: cells }], options)[0].text
+  const text = () => modulesFrom([{ name: 'nbs/01_a.ipynb', notebook: cells }], options)[0].text
   const before = text()
   cells.cells.splice(1, 0, { ...notebook('1 + 1').cells[0], id: 'new' })
   assert.equal(text(), before)
@@ -298,6 +299,24 @@ it('export: line ends that git changed on the way are not edits', () => {
   const file = path.join(p.root, 'miniai/a.ts'), text = fs.readFileSync(file, 'utf8')
   fs.writeFileSync(file, text.replace(/\n/g, '\r\n'))
   assert.equal(exportProject(p, { types: false }).write.size, 0)
+})
+
+it('export: what is kept of unchanged notebooks gives the same bytes, and may be damaged', () => {
+  const p = project({ '01_a': good, '02_b': ['//| default_exp b', '//| export\nconst g = 1'] })
+  const cache = path.join(p.root, '.cache/export.json')
+  exportProject(p, { types: false })
+  const made = files(p), kept = fs.readFileSync(cache, 'utf8')
+  for (const text of [kept, kept.slice(0, -9), '', '{"nbs/01_a.ipynb":null}']) {
+    fs.rmSync(path.join(p.root, 'miniai'), { recursive: true })
+    fs.writeFileSync(cache, text)
+    exportProject(p, { types: false })
+    assert.deepEqual(files(p), made)
+  }
+  write(p.root, '02_b', ['//| default_exp b', '//| export\nconst g = 2'])
+  assert.deepEqual([...exportProject(p, { types: false }).write.keys()], ['b.ts'])
+  p.flags = []
+  write(p.root, '01_a', ['//| slow', ...good])
+  assert.throws(() => exportProject(p, { types: false }), /unknown directive "\/\/\| slow"/)
 })
 
 it('export: strict type errors name notebook, cell and line, and no file changes', () => {

@@ -106,6 +106,14 @@ after(async () => {
   if (root) rmSync(root, { recursive: true, force: true, maxRetries: 5 })
 })
 
+test('a notebook that is only opened is not modified, and its code is coloured', async function () {
+  this.timeout(90000)
+  await openNotebook('03_tensors.ipynb')
+  await page.waitForTimeout(1000)
+  assert.equal(await page.evaluate(() => (window as any).jupyterapp.shell.currentWidget.context.model.dirty), false)
+  assert.ok(await page.locator('.jp-CodeCell .cm-line span').count() > 20)
+})
+
 test('the lab runs notebook 05 by the menu, with a bar that moves and a plot that is drawn', async function () {
   this.timeout(240000)
   await openNotebook('05_matmul.ipynb')

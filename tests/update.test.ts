@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { exportProject } from '../scripts/export'
-import { Source, buildModules, isSameBody } from '../scripts/module'
+import { isSameBody } from '../scripts/module'
+import { Source, modulesFrom } from '../scripts/read'
 import { Notebook, cellSource, parseNotebook } from '../scripts/notebook'
 import { updateProject, updates } from '../scripts/update'
 import { Project } from '../scripts/settings'
@@ -195,7 +196,7 @@ function randomSources(pick: (n: number) => number): Source[] {
 
 const options = { root: '/', nbs: 'nbs', lib: 'miniai', flags: [] }
 const texts = (sources: Source[]) =>
-  new Map(buildModules(sources, options).map(o => [`${o.name}.ts`, o.text]))
+  new Map(modulesFrom(sources, options).map(o => [`${o.name}.ts`, o.text]))
 const reread = (sources: Source[], notebooks: Map<string, string>) => sources.map(o =>
   ({ name: o.name, notebook: notebooks.has(o.name)
     ? parseNotebook(notebooks.get(o.name)!, o.name) : o.notebook }))

@@ -19,10 +19,8 @@ const INFO = {
   implementation: 'miniai',
   implementation_version: '1.0.0',
   banner: 'miniai (TypeScript)',
-  language_info: {
-    name: 'typescript', version: '5.0.4', mimetype: 'text/typescript', file_extension: '.ts',
-    codemirror_mode: { name: 'javascript', mode: 'typescript', typescript: true },
-  },
+  // just what a cleaned notebook holds: with more, the lab would mark each opened one as modified
+  language_info: { name: 'typescript', mimetype: 'text/typescript', file_extension: '.ts' },
 }
 
 /**

@@ -36,8 +36,9 @@ function theirs(ds, lines) {
  * @returns {import('./compiler.cjs').CellError}
  */
 function typeErrors(ds, source, n) {
-  const lines = source.split('\n'), all = theirs(ds, lines), [first] = all
-  const ename = first.code < 2000 ? 'SyntaxError' : 'TypeError'
+  const lines = source.split('\n'), parsed = parseErrors(source)
+  const all = parsed.length ? parsed : theirs(ds, lines), [first] = all
+  const ename = parsed.length || first.code < 2000 ? 'SyntaxError' : 'TypeError'
   const evalue = first.messageText.split('\n')[0]
   const line = first.fileName ? undefined : first.start.line + 1
   const traceback = [`${ename}: ${evalue}`, ...all.flatMap(d => report(d, lines, n))]
@@ -45,8 +46,8 @@ function typeErrors(ds, source, n) {
 }
 
 /**
- * What the parser alone says: over some broken cells TypeScript's checker gives up with an error of
- * its own.
+ * What the parser alone says. Over some broken cells TypeScript's checker gives up with an error of
+ * its own; over others it complains of names that a parser took for what they are not.
  * @param {string} source
  * @returns {Diagnostic[]}
  */
