@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (55523da11e43)
-// The gradient of a group norm by hand: the same numbers from a third of the trips through memory.
+// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (3ee9e1dd9c90)
+// Gradients by hand for group norm, SiLU and attention: the same numbers, fewer trips to memory.
 
 import { tf } from './engine'
 
@@ -44,4 +44,40 @@ export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor,
     return { value, gradFunc: (dy: tf.Tensor, [x, scale, mean, r]: tf.Tensor[]) =>
       normGrads(dy, { x, scale, mean, r }, groups) }
   })(x, scale, shift)
+}
+
+// %% ../nbs/07b_fused.ipynb e609052b
+/** x σ(x), the sigmoid-weighted linear unit. Elfwing and others (2017). */
+export function silu(x: tf.Tensor): tf.Tensor {
+  return tf.customGrad((...args) => {
+    const [x] = args as tf.Tensor[], save = args[1] as tf.GradSaveFunc
+    const s = tf.sigmoid(x), y = tf.mul(x, s)
+    save([s, y])
+    return { value: y, gradFunc: (dy: tf.Tensor, [s, y]: tf.Tensor[]) =>
+      tf.mul(dy, tf.add(s, tf.sub(y, tf.mul(y, s)))) }
+  })(x)
+}
+
+// %% ../nbs/07b_fused.ipynb 17a69a9d
+function attendGrads(dy: tf.Tensor, [q, k, v, p, o]: tf.Tensor[], factor: number): tf.Tensor[] {
+  const dp = tf.matMul(dy, v, false, true) // [n, l, m]
+  const ds = tf.mul(p, tf.sub(dp, tf.sum(tf.mul(dy, o), -1, true)))
+  return [tf.mul(tf.matMul(ds, k), factor), tf.matMul(ds, q, true), tf.matMul(p, dy, true)]
+}
+
+// %% ../nbs/07b_fused.ipynb 88e7dfd2
+/** softmax(q kᵀ / √d) v of q [n, l, d], k [n, m, d], v [n, m, e]: [n, l, e]. Vaswani (2017). */
+export function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const [a, b, c] = [q, k, v].map(t => t.shape)
+  const areLists = [a, b, c].every(s => s.length === 3 && s[0] === a[0])
+  if (!areLists || a[2] !== b[2] || b[1] !== c[1]) throw new RangeError(
+    `attend: wanted [n, l, d], [n, m, d] and [n, m, e], got [${a}], [${b}] and [${c}]`)
+  const factor = a[2]! ** -0.5
+  return tf.customGrad((...args) => {
+    const [q, k, v] = args as tf.Tensor[], save = args[3] as tf.GradSaveFunc
+    const scaled = tf.mul(q, factor), p = tf.softmax(tf.matMul(scaled, k, false, true))
+    const value = tf.matMul(p, v)
+    save([scaled, k, v, p, value])
+    return { value, gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => attendGrads(dy, kept, factor) }
+  })(q, k, v)
 }

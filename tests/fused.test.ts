@@ -1,7 +1,7 @@
-// Group norm in few passes against its formula, step by step.
+// Group norm, SiLU and attention in few passes against their formulas, step by step.
 import assert from 'node:assert/strict'
 import { tf, useBackend } from 'miniai/engine'
-import { groupNorm } from 'miniai/fused'
+import { attend, groupNorm, silu } from 'miniai/fused'
 
 before(() => useBackend())
 
@@ -35,4 +35,32 @@ it('groupNorm refuses channels that the groups do not divide, and other ranks', 
   const expected = /^RangeError: groupNorm: wanted .* a multiple of 4, got \[2,3,3,6\]$/
   assert.throws(call([2, 3, 3, 6]), expected)
   assert.throws(call([2, 3, 8]), /^RangeError: groupNorm: wanted .*, got \[2,3,8\]$/)
+})
+
+it('silu and its gradient are those of x σ(x), far out too', () => {
+  const x = tf.tensor1d([-90, -3, -0.5, 0, 0.5, 3, 90]), dy = tf.tensor1d([1, 2, 3, 4, 5, 6, 7])
+  const plain = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.sigmoid(x))
+  close(silu(x), plain(x))
+  close(tf.grad(silu)(x, dy), tf.grad(plain)(x, dy))
+})
+
+it('attend and its gradients are those of the formula, with another length of the context', () => {
+  const xs = [[2, 5, 4], [2, 3, 4], [2, 3, 6]].map((shape, i) => random(shape, i + 1))
+  const plain = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor =>
+    tf.matMul(tf.softmax(tf.div(tf.matMul(q, k, false, true), 2)), v)
+  const [q, k, v] = xs, dy = random([2, 5, 6], 4)
+  close(attend(q, k, v), plain(q, k, v))
+  const ours = tf.grads((...t) => attend(t[0], t[1], t[2]))(xs, dy)
+  tf.grads((...t) => plain(t[0], t[1], t[2]))(xs, dy).forEach((g, i) => close(ours[i], g))
+})
+
+it('attend refuses lists that do not belong together', () => {
+  const call = (...shapes: number[][]) => () => {
+    const [q, k, v] = shapes.map(s => tf.ones(s))
+    return attend(q, k, v)
+  }
+  const expected = /^RangeError: attend: wanted .*, got \[2,5,4\], \[2,3,5\] and \[2,3,6\]$/
+  assert.throws(call([2, 5, 4], [2, 3, 5], [2, 3, 6]), expected)
+  assert.throws(call([2, 5, 4], [2, 3, 4], [2, 4, 6]), /^RangeError: attend/)
+  assert.throws(call([5, 4], [3, 4], [3, 6]), /^RangeError: attend/)
 })

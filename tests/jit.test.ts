@@ -266,6 +266,49 @@ onTensorflow('2,000 calls leave no tensor, no memory and no file behind', () => 
   assert.deepEqual(folders(), [])
 }).timeout(120000)
 
+onTensorflow('a loop of k steps inside one call ends where k calls end', () => {
+  const w = numbers([3, 3], [-0.5, 0.5], 1), x = numbers([4, 3], [-1, 1], 2)
+  const step = (x: tf.Tensor): tf.Tensor => tf.add(x, tf.tanh(tf.matMul(x, w)))
+  const loop = (x: tf.Tensor, k: number) => { for (let i = 0; i < k; i++) x = step(x); return x }
+  for (const xla of [false, true]) {
+    const [one, all] = [jit(step, { xla }), jit(loop, { xla })]
+    for (const k of [1, 5, 1, 5, 1, 5]) {
+      let by: tf.Tensor = x
+      for (let i = 0; i < k; i++) by = one(by)
+      const [a, b] = [by.dataSync(), all(x, k).dataSync()]
+      a.forEach((v, i) => close(b[i], v, 1e-5))
+    }
+  }
+})
+
+onTensorflow('a small graph runs in the thread that calls it', () => {
+  const v = tf.variable(tf.zeros([4]))
+  const f = jit((x: tf.Tensor) => { v.assign(tf.add(v, x)); return tf.neg(v) }, { xla: false })
+  const x = tf.ones([4]), calls = () => { for (let i = 0; i < 1000; i++) tf.dispose(f(x)) }
+  calls()
+  const before = process.resourceUsage().voluntaryContextSwitches
+  calls()
+  const switches = process.resourceUsage().voluntaryContextSwitches - before
+  assert.ok(switches < 500, `${switches} changes of thread in 1,000 calls`)
+})
+
+onTensorflow('a variable that other code changes between calls is right each time', () => {
+  const v = tf.variable(tf.scalar(1))
+  const double = jit(() => { v.assign(tf.mul(v, 2)); return tf.add(v, 0) })
+  const inc = jit(() => { v.assign(tf.add(v, 1)); return tf.add(v, 0) })
+  let expected = 1
+  for (let i = 0; i < 4; i++) {
+    expected = 2 * (expected *= 2) // a compiled call, then eager code
+    assert.equal(number(double()) * 2, expected)
+    v.assign(tf.mul(v, 2))
+    assert.equal(number(v), expected)
+    assert.equal(number(inc()), ++expected)
+    assert.equal(number(tf.square(v)), expected ** 2)
+  }
+  v.dispose()
+  assert.throws(double, /^Error: jit: .* a tensor of shape \[\] that has been disposed/)
+})
+
 onTensorflow('recording anew for 200 shapes does not fill the memory', () => {
   const f = jit((x: tf.Tensor) => tf.sum(x), { keep: 2 })
   const thrice = (n: number) => { for (let i = 0; i < 3; i++) f(tf.ones([n])) }

@@ -1,10 +1,13 @@
 // Training steps compiled by `jit`, beside the same model in eager PyTorch on as many threads: the
-// small U-Net of unetStep.ts with the group norm of miniai/fused, and an MLP 784-50-10.
+// small U-Net of unetStep.ts with the group norm of miniai/fused, and an MLP 784-50-10. The bars
+// are for PyTorch's own settings; beside them a PyTorch whose threads sleep while they wait (better
+// on a machine that has other work), and TensorFlow's jit_compile, the limit for what XLA can do.
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { groupNorm } from 'miniai/fused'
 import { jit } from 'miniai/jit'
-import { alternate, seconds, startPeer } from '../peer'
+import { alternate, seconds, startPeer, type Peer } from '../peer'
 import { row, type Row } from './row'
 import { params, parts, unet } from './unetStep'
 
@@ -60,6 +63,65 @@ sgd = torch.optim.SGD(mlp.parameters(), 0.1, momentum=0.9)
 mlp_step = stepper(mlp, lambda m: F.cross_entropy(m(a), b), sgd)
 `
 
+const tensorflow = `
+import math, os
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
+import tensorflow as tf
+params = []
+def param(x): params.append(tf.Variable(x)); return params[-1]
+def weight(shape, ni): return param(tf.random.normal(shape, 0, ni ** -0.5))
+def linear(ni, nf):
+  w, b = weight([ni, nf], ni), param(tf.zeros(nf))
+  return lambda x: x @ w + b
+def conv(ni, nf, ks=3):
+  w, b = weight([ks, ks, ni, nf], ks * ks * ni), param(tf.zeros(nf))
+  return lambda x: tf.nn.conv2d(x, w, 1, 'SAME') + b
+def norm(nf):
+  scale, shift = param(tf.ones(nf)), param(tf.zeros(nf))
+  def call(x):
+    n, h, w, c = x.shape
+    y = tf.reshape(x, [n, h * w, 8, c // 8])
+    mean, var = tf.nn.moments(y, [1, 3], keepdims=True)
+    return tf.reshape((y - mean) * tf.math.rsqrt(var + 1e-5), x.shape) * scale + shift
+  return call
+def silu(x): return x * tf.sigmoid(x)
+def block(ni, nf, nt):
+  n1, c1, time, n2, c2 = norm(ni), conv(ni, nf), linear(nt, nf), norm(nf), conv(nf, nf)
+  skip = (lambda x: x) if ni == nf else conv(ni, nf, 1)
+  return lambda x, t: skip(x) + c2(silu(n2(c1(silu(n1(x))) + time(t)[:, None, None, :])))
+def twice(x): return tf.repeat(tf.repeat(x, 2, 1), 2, 2)
+def half(x): return tf.nn.avg_pool2d(x, 2, 2, 'SAME')
+times, first = [linear(96, 32), linear(32, 32)], conv(1, 32)
+d1, d2, d3 = block(32, 32, 32), block(32, 64, 32), block(64, 128, 32)
+u1, u2, u3 = block(256, 64, 32), block(128, 32, 32), block(64, 32, 32)
+norm_out, last = norm(32), conv(32, 1)
+def model(x, t):
+  a = t[:, None] * tf.exp(tf.range(48.) * (-2 * math.log(10000) / 96))
+  e = tf.concat([tf.sin(a), tf.cos(a)], 1)
+  for layer in times: e = silu(layer(e))
+  h1 = d1(first(x), e)
+  h2 = d2(half(h1), e)
+  h3 = d3(half(h2), e)
+  b1 = twice(u1(tf.concat([h3, h3], 3), e))
+  b2 = twice(u2(tf.concat([b1, h2], 3), e))
+  return last(silu(norm_out(u3(tf.concat([b2, h1], 3), e))))
+assert sum(p.shape.num_elements() for p in params) == 605057
+x, noise = tf.random.normal([128, 28, 28, 1]), tf.random.normal([128, 28, 28, 1])
+t, k = tf.random.uniform([128]) * 1000, tf.Variable(0.)
+ms, vs = [[tf.Variable(tf.zeros(p.shape)) for p in params] for _ in range(2)]
+@tf.function(jit_compile=True)
+def step():
+  with tf.GradientTape() as tape: loss = tf.reduce_mean((model(x, t) - noise) ** 2)
+  k.assign_add(1)
+  for p, g, m, v in zip(params, tape.gradient(loss, params), ms, vs):
+    m.assign(0.9 * m + 0.1 * g)
+    v.assign(0.999 * v + 0.001 * g * g)
+    p.assign_sub(1e-3 * m / (1 - 0.9 ** k) / (tf.sqrt(v / (1 - 0.999 ** k)) + 1e-8))
+  return loss
+def unet_step(): return float(step())
+unet_step()
+`
+
 function unetStep() {
   parts.norm = groupNorm
   const model = unet(), optimizer = tf.train.adam(1e-3), shape = [128, 28, 28, 1]
@@ -89,20 +151,38 @@ function finish(loss: tf.Tensor): void {
   loss.dispose()
 }
 
-/** Both rows; a step has been recorded and compiled before its time is taken. */
+/** PyTorch whose threads wait as `policy` says: OpenMP reads it when it starts. */
+async function torch(python: string, policy?: string) {
+  if (policy) process.env.OMP_WAIT_POLICY = policy
+  try { return await startPeer(python, python3) } finally { delete process.env.OMP_WAIT_POLICY }
+}
+
+/** The bars' rows and those beside them; a step has been compiled before its time is taken. */
 export async function run(python: string): Promise<Row[]> {
   await useBackend('tensorflow')
-  const peer = await startPeer(python, python3), u = unetStep(), m = mlpStep()
+  const u = unetStep(), m = mlpStep()
   const unetJit = jit(u.step, { xla: true }), mlpJit = jit(m.step, { xla: true })
   for (let i = 0; i < 3; i++) {
     finish(unetJit(...u.args))
     finish(mlpJit(...m.args))
   }
-  const a = await alternate(() => seconds(() => finish(unetJit(...u.args))),
-    () => peer.time('unet_step()'), 9)
-  const b = await alternate(() => seconds(() => finish(mlpJit(...m.args)), 501),
-    () => peer.time('mlp_step()', 501), 9)
-  peer.close()
-  return [row('U-Net step, batch 128: jit / PyTorch eager', a.ours, a.peer, 0.9),
-    row('MLP step, batch 50: jit / PyTorch eager', b.ours, b.peer, 0.5)]
+  const rows: Row[] = [], unet = () => seconds(() => finish(unetJit(...u.args)))
+  const mlp = () => seconds(() => finish(mlpJit(...m.args)), 501)
+  const works = [['U-Net step, batch 128', unet, 'unet_step()', 1],
+    ['MLP step, batch 50', mlp, 'mlp_step()', 501]] as const
+  const against = async (name: string, peer: Peer, bars = [Infinity, Infinity]) => {
+    for (const [i, most] of bars.entries()) {
+      const [work, ours, theirs, n] = works[i]
+      const o = await alternate(ours, () => peer.time(theirs, n), 9)
+      const line = row(`${work}: jit / ${name}`, o.ours, o.peer, most)
+      rows.push(most < Infinity ? line : { ...line, bar: 'none' })
+    }
+    peer.close()
+  }
+  await against('PyTorch eager', await torch(python), [0.9, 0.5])
+  await against('PyTorch eager, OMP_WAIT_POLICY=passive', await torch(python, 'passive'))
+  const place = process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python'
+  const own = join(__dirname, '../../.venv', place)
+  await against('TensorFlow jit_compile', await startPeer(own, tensorflow), [Infinity])
+  return rows
 }
