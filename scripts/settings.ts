@@ -37,10 +37,17 @@ export function openProject(root = projectRoot()): Project {
   return { root, nbs: nbs_path, lib: lib_path, flags: tst_flags.split(/\s+/).filter(Boolean) }
 }
 
-/** The names of a project's notebooks that match one of `words`, in the order of their numbers. */
+/**
+ * The names of a project's notebooks that match one of `words`, in the order of their numbers:
+ * `07` is the notebook of that number, not 07a too; other words stand anywhere in a name.
+ */
 export function notebookNames({ root, nbs }: Project, words: string[] = []): string[] {
   const all = notebookPaths(path.join(root, nbs)).map(o => path.posix.join(nbs, path.basename(o)))
-  const found = all.filter(o => !words.length || words.some(w => o.includes(path.basename(w))))
-  if (words.length && !found.length) throw new Error(`no notebook matches ${words.join(' ')}`)
-  return found
+  const matching = (word: string) => {
+    const exact = all.filter(o => path.basename(o).split('_')[0] === word)
+    return exact.length ? exact : all.filter(o => o.includes(path.basename(word)))
+  }
+  const wanted = new Set(words.length ? words.flatMap(matching) : all)
+  if (!wanted.size && words.length) throw new Error(`no notebook matches ${words.join(' ')}`)
+  return all.filter(o => wanted.has(o))
 }

@@ -371,6 +371,14 @@ it('Tab completes members, exported names and modules', async () => {
   assert.deepEqual((await ask('complete', `import { fo } from 'miniai/top'`, 11)).matches, ['four'])
 })
 
+it('Tab completes the path of an import from what is typed of it', async () => {
+  const { matches, cursor_start, cursor_end } = await ask('complete', `import { four } from 'miniai/to`)
+  assert.deepEqual({ matches, cursor_start, cursor_end },
+    { matches: ['top'], cursor_start: 29, cursor_end: 31 })
+  assert.ok((await ask('complete', `import { four } from "miniai/`)).matches.includes('base'))
+  assert.ok((await ask('complete', `import * as fs from 'f`)).matches.includes('fs/promises'))
+})
+
 it('a cell that fills the memory is told so, and the next one runs', async () => {
   const env = { ...process.env, NODE_OPTIONS: '--max-old-space-size=500' }
   const k: Kernel = await startKernel({ kernel: kernelFile, cwd: nbs, env })

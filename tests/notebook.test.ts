@@ -4,7 +4,7 @@ import * as path from 'node:path'
 import { sweep, writeAtomic } from '../scripts/atomic'
 import { cellSource, codeCells, directives, formatNotebook,
   parseNotebook } from '../scripts/notebook'
-import { parseSettings, projectRoot } from '../scripts/settings'
+import { notebookNames, parseSettings, projectRoot } from '../scripts/settings'
 import { notebook, project } from './project'
 
 const damaged: [string, string, RegExp][] = [
@@ -159,4 +159,12 @@ it('sweep(folder) removes what dead processes left, not what a living one writes
   fs.writeFileSync(path.join(root, 'mine.part'), '')
   sweep(root)
   assert.deepEqual(fs.readdirSync(root).filter(o => o.endsWith('.part')), [living, 'mine.part'])
+})
+
+it('notebookNames(project, words): a number is one notebook, other words stand in a name', () => {
+  const p = project({ '07_train': [], '07a_jit': [], '08_learn': [] })
+  assert.deepEqual(notebookNames(p, ['07']), ['nbs/07_train.ipynb'])
+  assert.deepEqual(notebookNames(p, ['jit', '08']), ['nbs/07a_jit.ipynb', 'nbs/08_learn.ipynb'])
+  assert.deepEqual(notebookNames(p, ['nbs/07a_jit.ipynb']), ['nbs/07a_jit.ipynb'])
+  assert.throws(() => notebookNames(p, ['09']), /^Error: no notebook matches 09$/)
 })

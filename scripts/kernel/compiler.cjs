@@ -44,6 +44,20 @@ function callee(source, at) {
 }
 
 /**
+ * Inside the path of an import TypeScript gives all names of the folder, and no place: what is
+ * typed since the last slash, or of a package's whole name, is what they take the place of.
+ * @param {{ start: number, end: number, candidates: string[] }} found @param {string} typed
+ */
+function inPath(found, typed) {
+  const [, path] = /(?:from|import|require\()\s*['"]([^'"\n]*)$/.exec(typed) ?? []
+  if (path === undefined) return found
+  const isWhole = found.candidates.some(o => path && o.startsWith(path))
+  const last = isWhole ? path : path.slice(path.lastIndexOf('/') + 1)
+  const candidates = found.candidates.filter(o => o.startsWith(last) && !/^[._]|\.json$/.test(o))
+  return { start: typed.length - last.length, end: typed.length, candidates }
+}
+
+/**
  * @param {string} root the repository
  * @param {string[]} [kept] files whose types notebooks share that are compiled by turns
  */
@@ -86,7 +100,7 @@ function createCompiler(root, kept = []) {
   /** @param {string} before @param {string} source @param {number} at */
   function complete(before, source, at) {
     tslab.poll()
-    return tslab.complete(before, source, at)
+    return inPath(tslab.complete(before, source, at), source.slice(0, at))
   }
 
   /**

@@ -81,6 +81,21 @@ function createHandlers({ ready, quit }) {
 }
 
 /**
+ * A mistake of the kernel's own, over a Tab say, is no reason to lose the learner's variables.
+ * @param {(request: Request) => unknown} f
+ * @returns {(request: Request) => unknown}
+ */
+function orError(f) {
+  return request => {
+    try { return f(request) } catch (e) {
+      const { name: ename, message: evalue } = /** @type {Error} */ (e)
+      const type = request.m.header.msg_type.replace('request', 'reply')
+      request.reply(type, { status: 'error', ename, evalue, traceback: [`${ename}: ${evalue}`] })
+    }
+  }
+}
+
+/**
  * @param {object} o
  * @param {() => Works} o.ready
  * @param {(type: string, content: object, to?: Message) => void} o.publish
@@ -148,7 +163,7 @@ function createServer({ ready, publish, quit }) {
     if (msg_type === 'execute_request') {
       queue.push(request)
       work()
-    } else if (handlers[msg_type]) answer(request, handlers[msg_type])
+    } else if (handlers[msg_type]) answer(request, orError(handlers[msg_type]))
   }
   return { handle, onOutput }
 }

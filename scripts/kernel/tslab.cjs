@@ -77,6 +77,18 @@ function createBuilder(...args) {
 }
 
 /**
+ * tslab asks for completions with an empty host; inside the path of an import TypeScript looks at
+ * folders and files through it.
+ * @param {unknown} _host @param {Internal} program @param {Internal[]} rest
+ */
+function getCompletionsAtPositionForTslab(_host, program, ...rest) {
+  const host = { ...ts.sys, useCaseSensitiveFileNames: () => ts.sys.useCaseSensitiveFileNames,
+    getCompilationSettings: () => program.getCompilerOptions() }
+  return /** @type {Internal} */ (ts).Completions
+    .getCompletionsAtPositionForTslab(host, program, ...rest)
+}
+
+/**
  * tslab's converter with `root` as the place of modules and types, and `poll` to look for
  * changed files. What `kept` files need stays in memory, whoever asks.
  * @param {string} root @param {string[]} kept
@@ -94,7 +106,9 @@ function createConverter(root, kept) {
     const create = /** @type {Internal} */ (ts).createWatchCompilerHost
     return create(roots, better, sys, createBuilder, ...rest)
   }
-  const ours = { createWatchCompilerHost, transpileModule, getPreEmitDiagnosticsOfFiles }
+  const { Completions } = /** @type {Internal} */ (ts)
+  const ours = { createWatchCompilerHost, transpileModule, getPreEmitDiagnosticsOfFiles,
+    Completions: { ...Completions, getCompletionsAtPositionForTslab } }
   const loaded = /** @type {NodeJS.Module} */ (require.cache[packages.compiler])
   loaded.exports = { ...ts, ...ours } // what tslab gets when it asks for TypeScript
   const { createConverter, isCompleteCode } = require('tslab/dist/converter')
