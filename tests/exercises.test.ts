@@ -3,30 +3,13 @@ import * as path from 'path'
 import { exercises } from '../scripts/exercises'
 import { readNotebook } from '../scripts/notebook'
 import { spoken } from '../scripts/outputs'
-import { openCompiler, runNotebook } from '../scripts/runner'
 import { notebookNames, openProject } from '../scripts/settings'
-import { notebook, project } from './project'
+import { notebook } from './project'
 
 const repo = openProject(path.join(__dirname, '..'))
 const fold = (code: string) => `# \n<details><summary>A solution</summary>\n\n${code}\n\n</details>`
 const task = 'const two = () => 1 // your turn'
 const check = 'check("two", () => { if (two() !== 2) throw new Error("not two") })'
-
-/** What a run finds wrong with an exercise that has `solution` for its solution. */
-async function wrong(solution: string): Promise<string[]> {
-  const { root } = project({}), says = '· two: not yet. not two\n'
-  const tell = 'const tell = (text: string) => console.log(text)'
-  const word = `function check(name: string, f: () => void) {
-    try { f(); tell('✓ ' + name) } catch (e) { tell('· ' + name + ': not yet. ' + e.message) }
-  }`
-  const nb = notebook(`${tell}\n${word}`, task, check, fold(solution))
-  nb.cells[2].outputs = [{ output_type: 'stream', name: 'stdout', text: says }]
-  const compiler = openCompiler(root)
-  const options = { root, cwd: path.join(root, 'nbs'), solve: true }
-  const { failures } = await runNotebook(compiler, nb, 'nbs/01_a.ipynb', options)
-  compiler.close()
-  return failures
-}
 
 it('exercises(nb) finds the learner\'s cell, its checks, and the folded code below', () => {
   const words = fold('In words:\n\n    a\n\n      b')
@@ -42,15 +25,6 @@ it('exercises(nb) refuses a solution without a cell and a check right above it',
   for (const cells of [[task], [check], [task, check, '# prose between']]) {
     assert.throws(() => exercises(notebook(...cells, fold('    a = 1')), 'x'), { message })
   }
-})
-
-it('runNotebook(nb, { solve }) tries each solution, and its checks must pass', async () => {
-  assert.deepEqual(await wrong('    const two = () => 2'), [])
-  const remark = '(with the solution below it in the place of the exercise)'
-  assert.deepEqual(await wrong('    const two = () => 3'),
-    [`nbs/01_a.ipynb, cell [3]: · two: not yet. not two\n${remark}`])
-  const [typed] = await wrong('    const two = (): string => 2')
-  assert.match(typed, /cell \[2\], line 1: .*\n +TypeError/)
 })
 
 /** What the checks of an exercise say in the stored notebook. */

@@ -136,6 +136,29 @@ it('inParallel(xs, 2, f) has two at work, the next starts when one ends, in orde
   assert.equal(most, 2)
 })
 
+/** What a run finds wrong with an exercise that has `solution` for its solution. */
+async function wrong(solution: string): Promise<string[]> {
+  const check = `function check(name: string, f: () => void) {
+    try { f(); console.log('✓ ' + name) } catch (e) {
+      console.log('· ' + name + ': not yet. ' + e.message)
+    }
+  }`
+  const cells = [check, 'const two = () => 1 // your turn',
+    'check("two", () => { if (two() !== 2) throw new Error("not two") })',
+    `# \n<details><summary>A solution</summary>\n\n${solution}\n\n</details>`]
+  const stored = { 3: '· two: not yet. not two\n' }
+  return (await report(cells, { stored, solve: true })).failures
+}
+
+it('runNotebook(nb, { solve }) tries each solution, and its checks must pass', async () => {
+  assert.deepEqual(await wrong('    const two = () => 2'), [])
+  const remark = '(with the solution below it in the place of the exercise)'
+  assert.deepEqual(await wrong('    const two = () => 3'),
+    [`nbs/01_a.ipynb, cell [3]: · two: not yet. not two\n${remark}`])
+  const [typed] = await wrong('    const two = (): string => 2')
+  assert.match(typed, /cell \[2\], line 1: .*\n +TypeError/)
+})
+
 it('summary(stats) is one line, which counts what was skipped', () => {
   assert.equal(summary({ passes: 3, failures: 1, pending: 0 }), '3 passed, 1 failed')
   assert.equal(summary({ passes: 3, failures: 0, pending: 2 }), '3 passed, 0 failed, 2 skipped')
