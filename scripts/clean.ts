@@ -48,6 +48,7 @@ export function cleanOutputs(outputs: Output[]): Output[] {
   }
   return joined.map(o => ({ ...o,
     ...o.text != null && { text: overwritten(joinLines(o.text)) },
+    ...o.data && { data: withoutSnapshot(o.data) },
     ...o.metadata && { metadata: pick(o.metadata, Object.keys(o.metadata).filter(isMime)) },
     ...o.output_type === 'execute_result' && { execution_count: null } }))
 }
@@ -115,6 +116,12 @@ function newId(cell: Cell, i: number, taken: Set<string | undefined>) {
 function overwritten(text: string) {
   return text.split('\n').map(line => line.split('\r').reduce((shown, o) =>
     o + shown.slice(o.length), '')).join('\n')
+}
+
+// the lab adds a photograph of each chart that it has drawn, another one each time
+function withoutSnapshot(data: NonNullable<Output['data']>) {
+  const { 'image/png': _, ...rest } = data
+  return 'application/vnd.plotly.v1+json' in data && 'image/svg+xml' in data ? rest : data
 }
 
 function isMime(key: string) { return key.includes('/') }

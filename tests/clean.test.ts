@@ -65,6 +65,14 @@ it('cleanOutputs joins the pieces of a stream and shows lines as a terminal woul
     [['stdout', 'ok! %\nabc\n'], ['stderr', 'e']])
 })
 
+it("cleanOutputs drops the lab's photograph of a chart, and keeps pictures", () => {
+  const chart = { 'application/vnd.plotly.v1+json': {}, 'image/svg+xml': '<svg/>' }
+  const show = (data: Output['data']): Output => ({ output_type: 'display_data', data })
+  const picture = show({ 'image/png': 'AA', 'text/plain': 'a seven' })
+  assert.deepEqual(cleanOutputs([show({ ...chart, 'image/png': 'AA' }), picture]),
+    [show(chart), picture])
+})
+
 it('faults names failed cells and folders of this machine, heavyCells big outputs', () => {
   const error: Output = { output_type: 'error', ename: 'TypeError', evalue: 'no', traceback: [] }
   const at = { name: 'nbs/x.ipynb', root: '/home/me/course' }
