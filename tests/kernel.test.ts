@@ -171,6 +171,18 @@ it('a cell over which TypeScript itself gives up is a syntax error with its plac
   assert.equal((await run('before')).reply.status, 'ok')
 })
 
+it('an error deep in a package is told with the call and the line of the cell', async () => {
+  const { reply } = await run(`import * as tf from '@tensorflow/tfjs-core'
+const deep = (n: number, f: () => void): void => n ? tf.tidy(() => deep(n - 1, f)) : f()`)
+  assert.equal(reply.status, 'ok', reply.evalue)
+  const { trace } = await fails('deep(5, () => { throw new Error("down here") })')
+  const frames = trace.split('\n').slice(1)
+  assert.match(frames[0], /^ +at cell \[\d+\] line 1: deep\(5/)
+  assert.match(frames.at(-1)!, /^ +at cell \[\d+\] line 1: deep\(5/)
+  const inside = frames.filter((o: string) => o.includes('node_modules'))
+  assert.equal(inside.length, 5)
+})
+
 it('a trace names cells and modules by their lines, through awaits', async () => {
   const { reply } = await run(`import { slow } from 'miniai/base'
 function first() {

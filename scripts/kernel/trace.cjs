@@ -21,6 +21,19 @@ function original(script, line, column) {
 /** @param {string} text */
 const short = text => text.length > 80 ? text.slice(0, 79) + '…' : text
 
+/** @param {NodeJS.CallSite} site */
+const isPackage = site => (site.getFileName() ?? '').includes(`${path.sep}node_modules${path.sep}`)
+
+/**
+ * Of calls within packages only the one that came from outside; all, where none did.
+ * @param {NodeJS.CallSite[]} sites
+ */
+function withoutInsides(sites) {
+  if (sites.every(isPackage)) return sites.slice(0, 10)
+  const isLast = (/** @type {number} */ i) => i + 1 < sites.length && !isPackage(sites[i + 1])
+  return sites.filter((site, i) => !isPackage(site) || isLast(i))
+}
+
 /** @param {string} root */
 function createTrace(root) {
   /** @type {Map<string, Script>} */
@@ -49,8 +62,9 @@ function createTrace(root) {
     return !file.startsWith(__dirname) && !file.startsWith('node:')
   }
 
+  Error.stackTraceLimit = 60 // tfjs puts ten calls of its own above the learner's line
   Error.prepareStackTrace = (error, sites) => {
-    const frames = sites.filter(isTheirs).map(site => `    at ${frame(site)}`)
+    const frames = withoutInsides(sites.filter(isTheirs)).map(site => `    at ${frame(site)}`)
     return [String(error), ...frames.filter((f, i) => f !== frames[i - 1])].join('\n')
   }
 
