@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (0b38a5a9ec6b)
+// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (293639ced4eb)
 // Most networks that do not learn could; their numbers have run off to zero or to infinity on the way. How to look inside, and three ways to put it right: at the beginning, from the data, and all the time.
 
 import { tf } from './engine'
@@ -189,14 +189,18 @@ export class BatchNorm extends Module {
     this.mom = mom
     this.eps = eps
   }
-  private moments(x: tf.Tensor): { mean: tf.Tensor, variance: tf.Tensor } {
-    if (!this.training) return { mean: this.running_mean, variance: this.running_var }
-    const axes = x.shape.slice(0, -1).map((_, i) => i), n = x.size / this.nf
-    const { mean, variance } = tf.moments(x, axes)
+  /** Move the running means towards those of a batch with n numbers for each feature. */
+  protected track(mean: tf.Tensor, variance: tf.Tensor, n: number): void {
     const move = (v: tf.Variable, to: tf.Tensor) =>
       v.assign(tf.add(tf.mul(v, 1 - this.mom), tf.mul(to, this.mom)) as tf.Variable)
     move(this.running_mean, mean)
     move(this.running_var, tf.mul(variance, n / Math.max(1, n - 1)))
+  }
+  private moments(x: tf.Tensor): { mean: tf.Tensor, variance: tf.Tensor } {
+    if (!this.training) return { mean: this.running_mean, variance: this.running_var }
+    const axes = x.shape.slice(0, -1).map((_, i) => i), n = x.size / this.nf
+    const { mean, variance } = tf.moments(x, axes)
+    this.track(mean, variance, n)
     return { mean, variance }
   }
   forward(x: tf.Tensor): tf.Tensor {

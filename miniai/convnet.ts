@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/10_convnet.ipynb (66ecec1964bc)
+// Do not edit: made by "npm run export" from ../nbs/10_convnet.ipynb (cf463f9ee51d)
 // A small window that slides over a picture, and networks made of it: from six plain loops to a ResNet that reads all but a few dozen of ten thousand unseen digits.
 
 import { join } from 'path'
@@ -83,9 +83,6 @@ const batchNorm = (x: tf.Tensor, { scale, mean, r }: Parts, shift: tf.Tensor) =>
 // %% ../nbs/10_convnet.ipynb 405af54b
 /** `BatchNorm` of pictures x [n, h, w, nf] in fewer passes: the same numbers, names and gradients. */
 export class FusedNorm extends BatchNorm {
-  private move(v: tf.Variable, to: tf.Tensor): void {
-    v.assign(tf.add(tf.mul(v, 1 - this.mom), tf.mul(to, this.mom)) as tf.Variable)
-  }
   private by(mean: tf.Tensor, variance: tf.Tensor): Parts {
     return { scale: this.weight, mean, r: tf.rsqrt(tf.add(variance, this.eps)) }
   }
@@ -94,8 +91,7 @@ export class FusedNorm extends BatchNorm {
     if (!this.training) return affine(x, this.by(this.running_mean, this.running_var), this.bias)
     const n = x.size / this.nf, mean = tf.div(perFeature(x), n)
     const variance = tf.relu(tf.sub(tf.div(perFeature(tf.square(x)), n), tf.square(mean)))
-    this.move(this.running_mean, mean)
-    this.move(this.running_var, tf.mul(variance, n / Math.max(1, n - 1)))
+    this.track(mean, variance, n)
     return batchNorm(x, this.by(mean, variance), this.bias)
   }
 }

@@ -1,8 +1,8 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (bcf508e4b362)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (ef577aa91e9e)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
-import { noisify, unfold } from './ddpm'
+import { mse, noisify, unfold } from './ddpm'
 import { tf } from './engine'
 import { chunks } from './iterators'
 import { JitRandom, jit } from './jit'
@@ -50,7 +50,7 @@ export class GuidedCB extends TrainCB {
     const a = tf.reshape(tf.matMul(rows, tf.tensor2d(abar, [abar.length, 1])), [n, 1, 1, 1])
     const v = tf.sub(tf.mul(eps, tf.sqrt(a)), tf.mul(x0, tf.sqrt(tf.sub(1, a))))
     const out = (model as UNet).forward(noisify(x0, eps, a), t, { y: this.labels(y) })
-    return tf.mean(tf.squaredDifference(out, v))
+    return mse(out, v)
   }
   getState(): unknown { return [...this.draws.state.dataSync()] }
   setState(state: number[]): void {

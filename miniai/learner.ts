@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (9ce0b6c5ac48)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (047c3375ad7a)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -473,20 +473,24 @@ function restored(learn: Learner, path: string): Kept {
 }
 
 // %% ../nbs/08_learner.ipynb 42c24575
+/** Seconds between two checkpoints, where the model goes, whether resuming must be exact. */
+export type CheckpointOptions = { seconds?: number, model?: string, isExact?: boolean }
+
 /**
  * Stores the fit in `path` every few seconds and goes on from there if the file exists; `model` is
- * a path for the trained weights alone.
+ * a path for the trained weights alone. Without `isExact` the steps are compiled, and what goes on
+ * differs in the last digits.
  */
 export class CheckpointCB extends Callback {
   order = 100
-  isExact = true
   private kept?: Kept
   private last = 0
   private seconds: number
   private model?: string
   constructor(public path: string,
-    { seconds = 10, model }: { seconds?: number, model?: string } = {}) {
+    { seconds = 10, model, isExact = true }: CheckpointOptions = {}) {
     super()
+    this.isExact = isExact
     this.seconds = seconds
     this.model = model
   }
@@ -529,11 +533,11 @@ export class CheckpointCB extends Callback {
 // %% ../nbs/08_learner.ipynb 212bedbe
 /**
  * Under `npm run train`: callbacks that let the fit `name` go on after the end of the program, and
- * store its model.
+ * store its model; without `isExact` its steps are compiled.
  */
-export function resumable(name: string): Callback[] {
+export function resumable(name: string, { isExact = true } = {}): Callback[] {
   const folder = process.env.MINIAI_RUN
   if (!folder) return []
   const model = join(folder, `${name}.safetensors`)
-  return [new CheckpointCB(join(folder, `${name}.checkpoint`), { model })]
+  return [new CheckpointCB(join(folder, `${name}.checkpoint`), { model, isExact })]
 }

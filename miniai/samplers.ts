@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (c6397f821942)
+// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (b85f3d684ad5)
 // Ten ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
 
 import { noisify } from './ddpm'
@@ -25,15 +25,16 @@ export function betasSchedule(betas: ArrayLike<number>,
   return { abar, prediction, kind }
 }
 
-// %% ../nbs/14_samplers.ipynb 7bc29830
-/** How a schedule is asked for: first and last beta, number of timesteps, the model's answer. */
-export type ScheduleOptions = { betaStart?: number, betaEnd?: number, n?: number, prediction?: Prediction }
-
-export function ramp(from: number, to: number, n: number): Float32Array {
+// %% ../nbs/14_samplers.ipynb 7bc29831
+function ramp(from: number, to: number, n: number): Float32Array {
   const [a, b, step] = [from, to, (to - from) / (n - 1)].map(Math.fround) // as PyTorch's linspace
   return Float32Array.from({ length: n },
     (_, i) => i < n / 2 ? a + step * i : b - step * (n - 1 - i))
 }
+
+// %% ../nbs/14_samplers.ipynb 7bc29830
+/** How a schedule is asked for: first and last beta, number of timesteps, the model's answer. */
+export type ScheduleOptions = { betaStart?: number, betaEnd?: number, n?: number, prediction?: Prediction }
 
 /** β grows evenly. */
 export function linearSchedule({ betaStart = 1e-4, betaEnd = 0.02, n = 1000, prediction = 'epsilon' }:

@@ -1,10 +1,10 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (fcecba555b94)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (e1542f7c3a77)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
 import { Conv } from './convnet'
 import { tf } from './engine'
-import { groupNorm } from './fused'
+import { attend, groupNorm, silu } from './fused'
 import { randn } from './random'
 import { assignAll } from './safetensors'
 import { Linear, Module } from './training'
@@ -19,10 +19,6 @@ export function timeSines(t: tf.Tensor, dim: number, { flip = false, shift = 1 }
   const odd = tf.zeros([t.size, dim % 2])
   return tf.concat(dim % 2 ? [...both, odd] : both, 1)
 }
-
-// %% ../nbs/13_unet.ipynb 3af7b1cf
-/** x · sigmoid(x) (Elfwing et al., 2017). */
-export const silu = (x: tf.Tensor): tf.Tensor => tf.mul(x, tf.sigmoid(x))
 
 // %% ../nbs/13_unet.ipynb d47213fd
 /** Sines [n, ni] → what the blocks are told about the time, [n, nf]. */
@@ -116,10 +112,11 @@ export class ResBlock extends Module {
 /** softmax(q kᵀ / √d) v for each head: q [n, l, c], k and v [n, m, c] → [n, l, c]. */
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, heads = 1): tf.Tensor {
   const [n, l, c] = q.shape, d = c / heads
-  const split = (x: tf.Tensor) => // [n, heads, l or m, d]
-    tf.transpose(tf.reshape(x, [n, x.shape[1]!, heads, d]), [0, 2, 1, 3])
-  const likeness = tf.matMul(tf.mul(split(q), d ** -0.5), split(k), false, true)
-  const mixed = tf.matMul(tf.softmax(likeness), split(v))
+  const split = (x: tf.Tensor) => { // [n · heads, l or m, d]
+    const [, m] = x.shape, byHead = tf.transpose(tf.reshape(x, [n, m, heads, d]), [0, 2, 1, 3])
+    return tf.reshape(byHead, [n * heads, m, d])
+  }
+  const mixed = tf.reshape(attend(split(q), split(k), split(v)), [n, heads, l, d])
   return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [n, l, c])
 }
 
@@ -493,11 +490,12 @@ function checked(c: Config): Config {
   throw new Error(`UNet: resnetTimeScaleShift is default or scale_shift, got "${shift}"`)
 }
 
-// %% ../nbs/13_unet.ipynb 07116c15
+// %% ../nbs/13_unet.ipynb c0d171a5
 /** What steers a U-Net besides the time: a `context` [n, m, c] for its transformers, classes y. */
 export interface Conditions { context?: tf.Tensor, y?: tf.Tensor }
 
-export function checkInputs(c: Config, [x, t]: tf.Tensor[], { context, y }: Conditions): void {
+// %% ../nbs/13_unet.ipynb 07116c15
+function checkInputs(c: Config, [x, t]: tf.Tensor[], { context, y }: Conditions): void {
   const types = [...c.downBlockTypes, c.midBlockType ?? '', ...c.upBlockTypes], [n] = x.shape
   const isCross = types.some(o => o.includes('CrossAttn')), width = each(c.crossAttentionDim, 0)
   const refuse = (wanted: string, got?: tf.Tensor): never => {
