@@ -30,10 +30,13 @@ function preparePeers(): void {
   writeFileSync(stamp, peers.join('\n'))
 }
 
+/** Whether a row's bar holds; nothing where it has none and stands there to compare. */
+const verdict = ({ bar, ok }: Row): string => bar === 'none' ? '' : ok ? 'met' : 'MISSED'
+
 /** The rows as lines of text, columns under each other. */
 export function table(rows: Row[]): string {
   const cells = [['work', 'ours', 'peer', 'ratio', 'bar', ''], ...rows.map(row =>
-    [row.work, row.ours, row.peer, row.ratio.toFixed(2), row.bar, row.ok ? 'met' : 'MISSED'])]
+    [row.work, row.ours, row.peer, row.ratio.toFixed(2), row.bar, verdict(row)])]
   const widths = cells[0].map((_, i) => Math.max(...cells.map(line => line[i].length)))
   const text = (line: string[]) => line.map((cell, i) => cell.padEnd(widths[i])).join('  ')
   return cells.map(line => text(line).trimEnd()).join('\n')
