@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (fa02d758a91e)
+// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (861655e8c2f3)
 // The weights of Stable Diffusion come as a folder or as one file, under two sets of names, in three kinds of numbers. One function opens them all, and another gives them to our own networks.
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'fs'
@@ -545,14 +545,16 @@ function openFolder(path: string, { variant, config = {} }: OpenOptions): Checkp
   return new Checkpoint(path, three, plan, notes, hasWords ? words : undefined)
 }
 
-// %% ../nbs/24a_weights.ipynb daa7a8e4
+// %% ../nbs/24a_weights.ipynb 0dcdccdb
 const prefixes = {
   unet: 'model.diffusion_model.', vae: 'first_stage_model.', text: 'cond_stage_model.transformer.'
 }
+const ofTraining = /^(first_stage_model\.)?(model_ema|loss)\./
 
 /** The tensors whose names begin with `prefix`, without it. */
 const under = (all: Tensors, prefix: string): Tensors => Object.fromEntries(Object.entries(all)
-  .filter(([name]) => name.startsWith(prefix)).map(([name, o]) => [name.slice(prefix.length), o]))
+  .filter(([name]) => name.startsWith(prefix) && !ofTraining.test(name))
+  .map(([name, o]) => [name.slice(prefix.length), o]))
 
 /** What a file that is no Stable Diffusion 1 seems to be. */
 function checkPrefixes(path: string, all: Tensors): void {
@@ -569,7 +571,7 @@ function checkPrefixes(path: string, all: Tensors): void {
   if (missing.length) throw stranger(path, some)
 }
 
-// %% ../nbs/24a_weights.ipynb 2aeb9428
+// %% ../nbs/24a_weights.ipynb ad97e0ae
 /** How the first Stable Diffusion was sampled. */
 const sdScheduler = {
   _class_name: 'PNDMScheduler', num_train_timesteps: 1000,
@@ -580,7 +582,7 @@ const sdScheduler = {
 /** A line on the tensors that are in no part, or none. */
 function aside(all: Tensors): string[] {
   const isPart = (name: string) => Object.values(prefixes).some(o => name.startsWith(o))
-  const rest = Object.keys(all).filter(name => !isPart(name))
+  const rest = Object.keys(all).filter(name => !isPart(name) || ofTraining.test(name))
   const ema = rest.filter(o => o.startsWith('model_ema.'))
   const others = rest.filter(o => !o.startsWith('model_ema.'))
   return [...ema.length ? [`left aside: ${ema.length} averages (model_ema)`] : [],
@@ -612,11 +614,11 @@ export function openCheckpoint(path: string, options: OpenOptions = {}): Checkpo
   return statSync(path).isDirectory() ? openFolder(path, options) : openSingle(path, options)
 }
 
-// %% ../nbs/24a_weights.ipynb 7f741318
+// %% ../nbs/24a_weights.ipynb 117386a1
 /** A shape of PyTorch's as `fromTorch` turns it, found by trying it on a small tensor. */
 function turnedShape(name: string, shape: number[]): number[] {
-  return tf.tidy(() => fromTorch(name, tf.zeros(shape.map((_, i) => i + 1))))
-    .shape.map(k => shape[k - 1])
+  const small = shape.map((_, i) => i + 1)
+  return tf.tidy(() => fromTorch(name, tf.zeros(small)).shape).map(k => shape[k - 1])
 }
 
 /** How the stored numbers are to be read so that they become `wanted`; undefined if they do not. */
