@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (861655e8c2f3)
+// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (66e7edc96ea9)
 // The weights of Stable Diffusion come as a folder or as one file, under two sets of names, in three kinds of numbers. One function opens them all, and another gives them to our own networks.
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'fs'
@@ -51,6 +51,34 @@ function ranked(all: Choice[], variant?: string): Choice[] {
   const rank = ({ variant, file }: Choice) =>
     2 * (order.indexOf(variant) + 1 || order.length + 1) + Number(/\.bin\b/.test(file))
   return [...all].sort((a, b) => rank(a) - rank(b))
+}
+
+// %% ../nbs/24a_weights.ipynb 340e5fba
+const parts = { unet: 'UNet2DConditionModel', vae: 'AutoencoderKL', text_encoder: 'CLIPTextModel' }
+type PartName = keyof typeof parts
+
+const texts = ['model_index.json', 'scheduler/scheduler_config.json',
+  ...Object.keys(parts).map(o => `${o}/config.json`),
+  ...['vocab.json', 'merges.txt', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
+    .map(o => `tokenizer/${o}`)]
+
+/** Whether a file is a piece of the model whose list was chosen. */
+function isPiece(name: string, { file, variant, isList }: Choice): boolean {
+  const whole = name.replace(/-\d+-of-\d+/, ''), isPickle = (o: string) => /\.bin\b/.test(o)
+  return isList && whole !== name && isPickle(whole) === isPickle(file)
+    && choices([whole])[0]?.variant === variant
+}
+
+// %% ../nbs/24a_weights.ipynb 524420f7
+/** Of the files of a repository those that `openCheckpoint` would read. */
+export function neededFiles(all: string[], variant?: string): string[] {
+  const weights = Object.keys(parts).flatMap(part => {
+    const files = all.filter(o => o.startsWith(`${part}/`)).map(o => o.slice(part.length + 1))
+    const best = ranked(choices(files), variant).slice(0, 1)
+    const pieces = best.flatMap(o => files.filter(name => isPiece(name, o)))
+    return [...best.map(o => o.file), ...pieces].map(o => `${part}/${o}`)
+  })
+  return [...texts.filter(o => all.includes(o)), ...weights]
 }
 
 // %% ../nbs/24a_weights.ipynb fc094a2e
@@ -485,10 +513,7 @@ export class Checkpoint {
   }
 }
 
-// %% ../nbs/24a_weights.ipynb e31463dc
-const parts = { unet: 'UNet2DConditionModel', vae: 'AutoencoderKL', text_encoder: 'CLIPTextModel' }
-type PartName = keyof typeof parts
-
+// %% ../nbs/24a_weights.ipynb 7f725d12
 function checkIndex(path: string): void {
   const index = join(path, 'model_index.json')
   const folder = 'a folder with model_index.json, unet, vae, text_encoder, scheduler, or one file'
