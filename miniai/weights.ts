@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (66e7edc96ea9)
+// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (e35c25289096)
 // The weights of Stable Diffusion come as a folder or as one file, under two sets of names, in three kinds of numbers. One function opens them all, and another gives them to our own networks.
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'fs'
@@ -53,14 +53,14 @@ function ranked(all: Choice[], variant?: string): Choice[] {
   return [...all].sort((a, b) => rank(a) - rank(b))
 }
 
-// %% ../nbs/24a_weights.ipynb 340e5fba
+// %% ../nbs/24a_weights.ipynb 8f617a7a
 const parts = { unet: 'UNet2DConditionModel', vae: 'AutoencoderKL', text_encoder: 'CLIPTextModel' }
 type PartName = keyof typeof parts
 
 const texts = ['model_index.json', 'scheduler/scheduler_config.json',
   ...Object.keys(parts).map(o => `${o}/config.json`),
-  ...['vocab.json', 'merges.txt', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json']
-    .map(o => `tokenizer/${o}`)]
+  ...['vocab.json', 'merges.txt', 'tokenizer.json', 'tokenizer_config.json',
+    'special_tokens_map.json'].map(o => `tokenizer/${o}`)]
 
 /** Whether a file is a piece of the model whose list was chosen. */
 function isPiece(name: string, { file, variant, isList }: Choice): boolean {
@@ -637,6 +637,56 @@ function openSingle(path: string, { config = {} }: OpenOptions): Checkpoint {
 export function openCheckpoint(path: string, options: OpenOptions = {}): Checkpoint {
   if (!existsSync(path)) throw new Error(`openCheckpoint: there is nothing at ${path}`)
   return statSync(path).isDirectory() ? openFolder(path, options) : openSingle(path, options)
+}
+
+// %% ../nbs/24a_weights.ipynb 6c2f21b5
+class Hollow extends tf.KernelBackend {
+  private holders = new WeakMap<object, number>()
+  /** A place for numbers that never come. */
+  place(): object {
+    const id = {}
+    this.holders.set(id, 1)
+    return id
+  }
+  write(): object { return this.place() }
+  move(id: object, _: unknown, _shape: number[], _type: string, count: number): void {
+    this.holders.set(id, count)
+  }
+  refCount(id: object): number { return this.holders.get(id) ?? 0 }
+  incRef(id: object): void { this.holders.set(id, this.refCount(id) + 1) }
+  disposeData(id: object, force = false): boolean {
+    this.holders.set(id, this.refCount(id) - 1)
+    return force || this.refCount(id) <= 0
+  }
+  readSync(): never { throw new Error('this network has no numbers yet: loadInto gives them') }
+  async read(): Promise<never> { return this.readSync() }
+  numDataIds(): number { return 0 }
+  floatPrecision(): 32 { return 32 }
+  epsilon(): number { return 1e-7 }
+}
+
+// %% ../nbs/24a_weights.ipynb 8d4bda9a
+type Shaped = { inputs: Record<string, tf.TensorInfo>, attrs: Record<string, unknown> }
+const wide = ({ inputs: { a, b } }: Shaped) =>
+  tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape)
+const shapeRules: Record<string, (o: Shaped) => number[]> = {
+  Fill: ({ attrs }) => attrs.shape as number[], Identity: ({ inputs: { x } }) => x.shape,
+  Multiply: wide, Add: wide, Sub: wide, RealDiv: wide
+}
+
+tf.registerBackend('hollow', () => new Hollow(), 0)
+for (const [kernelName, shapeOf] of Object.entries(shapeRules)) {
+  tf.registerKernel({ kernelName, backendName: 'hollow', kernelFunc: ({ backend, ...rest }) => ({
+    dataId: (backend as unknown as Hollow).place(), shape: shapeOf(rest as Shaped), dtype: 'float32'
+  }) })
+}
+
+// %% ../nbs/24a_weights.ipynb c8814cc5
+/** What `make` makes, but without numbers, for `loadInto` to fill: `hollow(() => new UNet(c))`. */
+export function hollow<M>(make: () => M): M {
+  const usual = tf.getBackend()
+  void tf.setBackend('hollow') // nothing is waited for: it is there
+  try { return make() } finally { void tf.setBackend(usual) }
 }
 
 // %% ../nbs/24a_weights.ipynb 117386a1
