@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (d8413eed9327)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (f1729086dc05)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -228,10 +228,17 @@ export type ImageOptions = {
 }
 
 // %% ../nbs/00b_plots.ipynb 7b225cd2
+const squarish = (n: number) => Math.ceil(n / Math.floor(Math.sqrt(n)))
+function whole(name: string, n: number): number {
+  if (Number.isInteger(n) && n > 0) return n
+  throw new Error(`showImages: ${name} is a whole number from 1 on, got ${n}`)
+}
+
 /** How many pictures stand in a row, and the size of a cell and of the whole, in pixels. */
 function plan(tiles: Tile[], { titles = [], cols, scale = 1 }: ImageOptions) {
-  const n = tiles.length, across = Math.min(n, cols ?? Math.ceil(n / Math.floor(Math.sqrt(n))))
+  const n = tiles.length, across = Math.min(n, whole('cols', cols ?? squarish(n)))
   const gap = n > 1 ? 4 : 0, top = titles.length ? 20 : 0
+  whole('scale', scale)
   const cellW = scale * Math.max(...tiles.map(o => o.w)) + gap
   const cellH = scale * Math.max(...tiles.map(o => o.h)) + gap + top
   const w = across * cellW - gap, h = Math.ceil(n / across) * cellH - gap
