@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import {
   Callback, CancelBatchException, CancelEpochException, CancelFitException, CheckpointCB, cosine,
-  Learner, lrFind, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB, TrainCB,
+  Learner, lrFind, LRFinderCB, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB,
+  TrainCB,
 } from 'miniai/learner'
 import { randn, seed } from 'miniai/random'
 import { saveModel } from 'miniai/safetensors'
@@ -18,8 +19,10 @@ before(async () => { await useBackend() })
 
 const folder = temporary(), root = join(__dirname, '..')
 
+type LearnerOptions = ConstructorParameters<typeof Learner>[2]
+
 /** 40 + 20 points that a line divides: 5 batches of 8 to train on, 2 of 16 for validation. */
-function setUp(options: ConstructorParameters<typeof Learner>[2] = {}) {
+function setUp(options: LearnerOptions = {}) {
   seed(1)
   const part = (n: number) => {
     const x = randn([n, 4])
@@ -147,12 +150,56 @@ it('lrFind(learn) gives back the weights, also those of a model that it ruined',
   assert.ok(lrs.length > 5 && losses.length === lrs.length)
 })
 
+it('lrFind(learn) leaves a schedule, a checkpoint and metrics alone', async () => {
+  const path = join(folder, 'found'), metrics = new MetricsCB(accuracy)
+  const cbs = [metrics, new SchedCB(oneCycle()), new CheckpointCB(path)]
+  const learn = setUp({ cbs })
+  await learn.fit(1)
+  const { lines } = metrics, before = tf.memory().numTensors
+  new CheckpointCB(path).clear()
+  const { lrs } = await lrFind(learn, { start: 1e-3, gamma: 2, epochs: 20 })
+  assert.ok(Math.max(...lrs) > 0.1, `the largest rate is ${Math.max(...lrs)}`)
+  assert.equal(existsSync(path), false)
+  assert.equal(metrics.lines, lines)
+  assert.equal(tf.memory().numTensors, before)
+})
+
+it('lrFind(learn) asks and judges as the Learner does', async () => {
+  const asked: string[] = []
+  class Asking extends TrainCB {
+    predict(learn: Learner, xb: tf.Tensor) {
+      asked.push('predict')
+      return super.predict(learn, xb)
+    }
+  }
+  await lrFind(setUp({ cbs: [new Asking()] }), { start: 1e-3, gamma: 2, epochs: 20 })
+  assert.ok(asked.length > 0)
+})
+
+it('LRFinderCB says nothing of its own where another callback ends the fit before it', async () => {
+  const finder = new LRFinderCB(), learn = setUp({ cbs: [finder] })
+  const { cb } = noting([], 'beforeFit', new Error('oops'))
+  await assert.rejects(learn.fit(1, { cbs: [cb] }), /oops/)
+  await learn.fit(1)
+  await assert.rejects(learn.fit(1, { cbs: [cb] }), /oops/)
+})
+
 it('CheckpointCB refuses a file of another fit, another model, and no checkpoint', async () => {
   const path = join(folder, 'refused'), cb = () => new CheckpointCB(path)
   await setUp({ cbs: [cb()] }).fit(2)
-  const other = /belongs to a fit of 2 epochs of 5 batches, this one has 3 of 5/
-  await assert.rejects(setUp({ cbs: [cb()] }).fit(3), other)
-  await assert.rejects(setUp({ opt: Adam, cbs: [cb()] }).fit(2), /there is no "opt\./)
+  const fit = (epochs: number, how: string) => `${epochs} epochs of 5 batches with ${how}`
+  const refused = (epochs: number, how: string, options: LearnerOptions) => {
+    const other = `${fit(2, 'SGD, rate 0.1, decay 0')}, this one is of ${fit(epochs, how)}`
+    return assert.rejects(setUp({ cbs: [cb()], ...options }).fit(epochs), { message:
+      `${path} belongs to a fit of ${other}; remove it to begin anew` })
+  }
+  await refused(3, 'SGD, rate 0.1, decay 0', {})
+  await refused(2, 'Adam, rate 0.1, decay 0', { opt: Adam })
+  await refused(2, 'SGD, rate 0.2, decay 0', { lr: 0.2 })
+  await refused(2, 'SGD, rate 0.1, decay 0.01', { wd: 0.01 })
+  const deeper = setUp({ cbs: [cb()] })
+  deeper.model = new Sequential(deeper.model, new Linear(2, 2))
+  await assert.rejects(deeper.fit(2), /there is no "model\.0\.0\./)
   const learn = setUp()
   saveModel(path, learn.model)
   await assert.rejects(setUp({ cbs: [cb()] }).fit(2), /is no checkpoint of a fit/)
@@ -161,6 +208,25 @@ it('CheckpointCB refuses a file of another fit, another model, and no checkpoint
   cb().clear()
   await setUp({ cbs: [cb()] }).fit(2)
 })
+
+for (const moment of ['beforeEpoch', 'afterEpoch', 'afterBatch']) {
+  it(`CheckpointCB keeps a rate that a callback changes ${moment}, as it was`, async () => {
+    const path = join(folder, `halved ${moment}`)
+    const halve = (learn: Learner) => { if (learn.training) learn.lr /= 2 }
+    const run = async (file: string, blow = NaN) => {
+      let batches = 0
+      const afterBatch = () => { if (batches++ === blow) throw new Error('blow') }
+      const late = Object.assign(new Callback(), { order: 200, afterBatch })
+      const halving = Object.assign(new Callback(), { [moment]: halve }), recorder = new RecorderCB()
+      const cbs = [halving, recorder, new CheckpointCB(file, { seconds: 0 }), late]
+      await setUp({ cbs }).fit(3)
+      return recorder.lrs
+    }
+    const whole = await run(`${path} whole`)
+    await assert.rejects(run(path, 9), /blow/)
+    assert.deepEqual(await run(path), whole)
+  })
+}
 
 interface Ran { out: string, killed: boolean }
 
