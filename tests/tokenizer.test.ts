@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { useBackend } from 'miniai/engine'
 import { byteLetters, ClipTokenizer, clipWords, trainBpe } from 'miniai/tokenizer'
+import { warnings } from './warnings'
 
 before(async () => { await useBackend() })
 
@@ -12,13 +13,6 @@ const published = join(__dirname, '../nbs/data/bpe_simple_vocab_16e6.txt.gz')
 const cases = JSON.parse(readFileSync(join(__dirname, 'fixtures/tokenizer.json'), 'utf8'))
 const tok = ClipTokenizer.load()
 const padding = 49407
-
-/** What `console.warn` is told while `f` runs. */
-function warnings<T>(f: () => T): [value: T, said: string[]] {
-  const { warn } = console, said: string[] = []
-  console.warn = (...words: unknown[]) => { said.push(words.join(' ')) }
-  try { return [f(), said] } finally { console.warn = warn }
-}
 
 /** A model's tokenizer folder with CLIP's vocabulary, and what is to be different in it. */
 function folder(changes: Record<string, string | null> = {}): string {
