@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (ba59afe0434d)
+// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (4dc31eeaa619)
 // A file for weights: a line that says what is in it, and then the numbers. Written whole or not at all, and read with suspicion.
 
 import { createHash } from 'crypto'
@@ -25,13 +25,12 @@ const fingerprint = (bytes: Uint8Array) =>
   createHash('sha256').update(bytes).digest('hex').slice(0, 32)
 
 function headerOf(parts: [string, tf.Tensor, Uint8Array][], metadata: Metadata): Buffer {
-  const entries: Header = {}, texts = { ...metadata }
   let at = 0
-  for (const [name, { dtype, shape }, bytes] of parts) {
-    entries[name] = { dtype: kinds[dtype], shape, data_offsets: [at, at += bytes.length] }
-    texts[`sha256.${name}`] = fingerprint(bytes)
-  }
-  const json = JSON.stringify({ __metadata__: texts, ...entries })
+  const entries = parts.map(([name, { dtype, shape }, bytes]) =>
+    [name, { dtype: kinds[dtype], shape, data_offsets: [at, at += bytes.length] }])
+  const prints = parts.map(([name, , bytes]) => [`sha256.${name}`, fingerprint(bytes)])
+  const texts = { ...metadata, ...Object.fromEntries(prints) }
+  const json = JSON.stringify({ __metadata__: texts, ...Object.fromEntries(entries) })
   const text = Buffer.from(json.padEnd(json.length + (-Buffer.byteLength(json) & 7)))
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(text.length))
@@ -52,6 +51,11 @@ function writeWhole(path: string, parts: Uint8Array[]): void {
 /** Write named tensors and some texts to a safetensors file; the file is the old or the new one. */
 export function saveTensors(
   path: string, tensors: Record<string, tf.Tensor>, metadata: Metadata = {}): void {
+  const own = Object.keys(metadata).find(o => o.startsWith('sha256.'))
+  if (own) throw new Error(`saveTensors: the text "${own}" would be taken for a fingerprint`)
+  if (Object.hasOwn(tensors, '__metadata__')) {
+    throw new Error('saveTensors: "__metadata__" is the name of the texts, not of a tensor')
+  }
   const parts = Object.entries(tensors).map(([name, x]): [string, tf.Tensor, Uint8Array] => {
     if (kinds[x.dtype]) return [name, x, bytesOf(x)]
     throw new Error(`saveTensors: "${name}" has the type ${x.dtype}, wanted numbers`)
@@ -82,12 +86,19 @@ function fromBrain(bits: Uint16Array): Float32Array {
   return new Float32Array(out.buffer)
 }
 
+function fromLong(longs: BigInt64Array, what: string): Int32Array {
+  const far = longs.find(o => BigInt.asIntN(32, o) !== o)
+  if (far === undefined) return Int32Array.from(longs, Number)
+  throw new RangeError(`${what} has the number ${far}, wanted one of 32 bits`)
+}
+
 // %% ../nbs/07c_safetensors.ipynb e1ed7095
 /** How numbers of a type are stored: bytes for each, and what becomes of them here. */
 export interface NumberType {
   size: number
   dtype: 'float32' | 'int32' | 'bool'
-  read(bytes: ArrayBuffer): tf.TypedArray
+  /** A refusal names `what`. */
+  read(bytes: ArrayBuffer, what?: string): tf.TypedArray
 }
 
 /** The types of numbers that weights come in, by their names in a safetensors file. */
@@ -96,7 +107,7 @@ export const numberTypes: Record<string, NumberType> = {
   F32: { size: 4, dtype: 'float32', read: b => new Float32Array(b) },
   F16: { size: 2, dtype: 'float32', read: b => fromHalf(new Uint16Array(b)) },
   BF16: { size: 2, dtype: 'float32', read: b => fromBrain(new Uint16Array(b)) },
-  I64: { size: 8, dtype: 'int32', read: b => Int32Array.from(new BigInt64Array(b), Number) },
+  I64: { size: 8, dtype: 'int32', read: (b, what = 'I64') => fromLong(new BigInt64Array(b), what) },
   I32: { size: 4, dtype: 'int32', read: b => new Int32Array(b) },
   U8: { size: 1, dtype: 'int32', read: b => Int32Array.from(new Uint8Array(b)) },
   BOOL: { size: 1, dtype: 'bool', read: b => new Uint8Array(b) },
@@ -107,9 +118,12 @@ const isCount = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0
 
 /** What is wrong with an entry whose bytes should begin at `at` in `size` bytes of numbers. */
 function fault(entry: Partial<Entry> | null, at: number, size: number): string | undefined {
-  const { dtype = '', shape, data_offsets = [-1, -1] } = entry ?? {}, [from, to] = data_offsets
+  const { dtype = '', shape, data_offsets: place } = entry ?? {}
   if (!Object.hasOwn(numberTypes, dtype)) return `is of an unknown type, "${dtype}"`
   if (!Array.isArray(shape) || !shape.every(isCount)) return 'has no shape'
+  const isPlace = Array.isArray(place) && place.length === 2 && place.every(isCount)
+  if (!isPlace) return 'has no place in the file'
+  const [from, to] = place
   const bytes = shape.reduce((a, b) => a * b, 1) * numberTypes[dtype].size
   if (to - from !== bytes) return `needs ${bytes} bytes for [${shape}], has ${to - from}`
   if (from !== at) return `begins at byte ${from}, wanted ${at}`
@@ -166,6 +180,9 @@ function readHeader(file: Pieces) {
   if (length > Math.min(file.size - 8, 1e8)) throw foreign(`its header would have ${length} bytes`)
   const text = new TextDecoder().decode(file.read(8, length))
   const { __metadata__: metadata = {}, ...entries } = parse(text, foreign)
+  const isTexts = metadata && typeof metadata === 'object' && !Array.isArray(metadata)
+    && Object.values(metadata).every(o => typeof o === 'string')
+  if (!isTexts) throw foreign('its __metadata__ are no texts')
   return { metadata: metadata as Metadata, entries: entries as Header, start }
 }
 
@@ -197,12 +214,13 @@ export function openTensors(path: string): { tensors: Record<string, Stored>, me
     const read = () => {
       const bytes = file.read(start + from, to - from), print = metadata[`sha256.${name}`]
       const isRight = !print || print === fingerprint(new Uint8Array(bytes)), o = numberTypes[type]
-      if (isRight) return tf.tensor(o.read(bytes), shape, o.dtype)
+      if (isRight) return tf.tensor(o.read(bytes, `${path}: "${name}"`), shape, o.dtype)
       throw new Error(`${path}: "${name}" is damaged: its numbers are not those that were stored`)
     }
     return [name, { shape, type, read }]
   })
-  const texts = Object.entries(metadata).filter(([name]) => !name.startsWith('sha256.'))
+  const prints = new Set(sorted.map(([name]) => `sha256.${name}`))
+  const texts = Object.entries(metadata).filter(([name]) => !prints.has(name))
   return { tensors: Object.fromEntries(stored), metadata: Object.fromEntries(texts) }
 }
 
@@ -211,12 +229,12 @@ export function openTensors(path: string): { tensors: Record<string, Stored>, me
 export function loadTensors(
   path: string, { only = () => true }: { only?: (name: string) => boolean } = {}):
   { tensors: Record<string, tf.Tensor>, metadata: Record<string, string> } {
-  const { tensors: stored, metadata } = openTensors(path), tensors: Record<string, tf.Tensor> = {}
+  const { tensors: stored, metadata } = openTensors(path), tensors: [string, tf.Tensor][] = []
   try {
-    for (const [name, o] of Object.entries(stored)) if (only(name)) tensors[name] = o.read()
-    return { tensors, metadata }
+    for (const [name, o] of Object.entries(stored)) if (only(name)) tensors.push([name, o.read()])
+    return { tensors: Object.fromEntries(tensors), metadata }
   } catch (e) {
-    tf.dispose(tensors)
+    tf.dispose(tensors.map(([, x]) => x))
     throw e
   }
 }
