@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (bf02f5355477)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (16d1b521a652)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -277,6 +277,11 @@ export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
 /** What an epoch of training or validation brought. */
 export type Line = { epoch: number, phase: 'train' | 'valid', [metric: string]: number | string }
 
+export const single = ({ name }: Metric, o: tf.Tensor): tf.Tensor => {
+  if (o.size === 1) return o
+  throw new RangeError(`MetricsCB: wanted one number of "${name}", got the shape [${o.shape}]`)
+}
+
 /** Means of the loss and of `metrics`, under their functions' names, for each epoch: in `lines`. */
 export class MetricsCB extends Callback {
   lines: Line[] = []
@@ -288,6 +293,10 @@ export class MetricsCB extends Callback {
     super()
     this.metrics = metrics
     this.names = ['loss', ...metrics.map(f => f.name)]
+    const all = ['epoch', 'phase', ...this.names], isRight = new Set(all).size === all.length
+    const wanted = 'wanted metrics of different names, none of loss, epoch and phase'
+    const got = () => metrics.map(f => `"${f.name}"`).join(', ')
+    if (!isRight || all.includes('')) throw new RangeError(`MetricsCB: ${wanted}, got ${got()}`)
   }
   beforeFit(): void { this.lines = [] }
   beforeEpoch(): void {
@@ -295,7 +304,7 @@ export class MetricsCB extends Callback {
     this.count = 0
   }
   async afterBatch({ batch, preds, loss }: Learner): Promise<void> {
-    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => f(preds, yb)))
+    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => single(f, f(preds, yb))))
     const values = [loss, ...(await Promise.all(all.map(o => o.data()))).map(o => o[0])]
     tf.dispose(all)
     values.forEach((o, i) => { this.sums[i] += o * xb.shape[0] })

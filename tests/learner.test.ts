@@ -127,6 +127,30 @@ it('MetricsCB counts items, not batches', async () => {
   assert.ok(Math.abs(metrics.lines[1].accuracy as number - acc) < 1e-6)
 })
 
+it('MetricsCB refuses metrics whose names are none, stand twice or are taken', () => {
+  const named = (name: string) => Object.defineProperty(() => tf.scalar(0), 'name', { value: name })
+  for (const names of [[''], ['a', 'a'], ['loss'], ['epoch'], ['phase']]) {
+    const list = names.map(o => `"${o}"`).join(', ')
+    const taken = 'none of loss, epoch and phase'
+    assert.throws(() => new MetricsCB(...names.map(named)), { name: 'RangeError',
+      message: `MetricsCB: wanted metrics of different names, ${taken}, got ${list}` })
+  }
+  new MetricsCB(named('a'), named('b'))
+})
+
+it('MetricsCB refuses a metric of more than one number, and leaves no tensor', async () => {
+  const learn = setUp({ lr: 0 }), each = (preds: tf.Tensor) => tf.mean(preds, 0)
+  await learn.fit(1)
+  const before = tf.memory().numTensors
+  await assert.rejects(learn.fit(1, { cbs: [new MetricsCB(each)] }),
+    { name: 'RangeError', message: 'MetricsCB: wanted one number of "each", got the shape [2]' })
+  await new Promise(done => setImmediate(done))
+  assert.equal(tf.memory().numTensors, before)
+  const one = (preds: tf.Tensor) => tf.reshape(tf.mean(preds), [1, 1]), metrics = new MetricsCB(one)
+  await learn.fit(1, { cbs: [metrics] })
+  assert.ok(Number.isFinite(metrics.lines[0].one))
+})
+
 it('SchedCB sets the rate by the part that is done, and gives it back', async () => {
   const recorder = new RecorderCB(), sched = new SchedCB(done => done)
   const learn = setUp({ lr: 2, cbs: [recorder, sched] })
@@ -217,7 +241,8 @@ for (const moment of ['beforeEpoch', 'afterEpoch', 'afterBatch']) {
       let batches = 0
       const afterBatch = () => { if (batches++ === blow) throw new Error('blow') }
       const late = Object.assign(new Callback(), { order: 200, afterBatch })
-      const halving = Object.assign(new Callback(), { [moment]: halve }), recorder = new RecorderCB()
+      const halving = Object.assign(new Callback(), { [moment]: halve })
+      const recorder = new RecorderCB()
       const cbs = [halving, recorder, new CheckpointCB(file, { seconds: 0 }), late]
       await setUp({ cbs }).fit(3)
       return recorder.lrs
