@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import {
   Callback, CancelBatchException, CancelEpochException, CancelFitException, CheckpointCB, cosine,
-  Learner, lrFind, LRFinderCB, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB,
-  TrainCB,
+  Learner, lrFind, LRFinderCB, MetricsCB, oneCycle, ProgressCB, RecorderCB, resumable, SchedCB,
+  SingleBatchCB, TrainCB,
 } from 'miniai/learner'
 import { randn, seed } from 'miniai/random'
-import { saveModel } from 'miniai/safetensors'
+import { loadModel, saveModel } from 'miniai/safetensors'
 import { accuracy, Adam, Dataset, getDls, Linear, Relu, Sequential } from 'miniai/training'
+import { hasTensorflow, isRequired } from './children'
 import { temporary } from './folders'
 
 const { startKernel } = require('../scripts/kernel/client.cjs')
@@ -253,11 +254,69 @@ for (const moment of ['beforeEpoch', 'afterEpoch', 'afterBatch']) {
   })
 }
 
+it('CheckpointCB without isExact lets steps be compiled, and the fit goes on', async () => {
+  const calls: number[] = []
+  const run = async (name: string, { isExact = false, blow = NaN } = {}) => {
+    let batches = 0, count = 0
+    const afterBatch = () => { if (batches++ === blow) throw new Error('blow') }
+    const late = Object.assign(new Callback(), { order: 200, afterBatch })
+    const recorder = new RecorderCB(), path = join(folder, name)
+    const cbs = [recorder, new CheckpointCB(path, { seconds: 0, isExact }), late]
+    const learn = setUp({ opt: Adam, lr: 0.05, cbs }), { model } = learn, { forward } = model
+    model.forward = x => { count++; return forward.call(model, x) }
+    await learn.fit(8)
+    calls.push(count)
+    return { losses: recorder.losses, batches }
+  }
+  await run('exact', { isExact: true })
+  const whole = await run('compiled')
+  await assert.rejects(run('cut off', { blow: 40 }), /blow/)
+  const resumed = await run('cut off')
+  assert.equal(calls[0], 8 * 7)
+  const isCompiled = calls[1] < 8 * 7 / 2, can = tf.getBackend() === 'tensorflow'
+  assert.equal(isCompiled, can, `asked ${calls[1]} times, compiled steps ask once`)
+  assert.ok(resumed.batches < whole.batches)
+  assert.equal(resumed.losses.length, whole.losses.length)
+  whole.losses.forEach((loss, i) => assert.ok(Math.abs(loss - resumed.losses[i]) < 1e-3))
+})
+
+it('resumable(name) keeps the fit and its model in MINIAI_RUN, elsewhere nothing', async () => {
+  const { MINIAI_RUN } = process.env, run = join(folder, 'run')
+  const fit = async (...more: Callback[]) => {
+    const counter = noting(), cbs = [...resumable('digits'), counter.cb, ...more]
+    const learn = setUp({ cbs })
+    await learn.fit(2)
+    return { learn, batches: counter.notes.filter(o => o === 'afterBatch').length }
+  }
+  mkdirSync(run)
+  try {
+    process.env.MINIAI_RUN = ''
+    assert.deepEqual(resumable('digits'), [])
+    process.env.MINIAI_RUN = run
+    assert.deepEqual(resumable('x', { isExact: false }).map(o => o.isExact), [false])
+    assert.deepEqual(resumable('x').map(o => o.isExact), [true])
+    await assert.rejects(fit(noting([], 'afterEpoch', new Error('blow')).cb), /blow/)
+    assert.deepEqual(readdirSync(run), ['digits.checkpoint'])
+    const { learn, batches } = await fit()
+    assert.equal(batches, 2 * 7 - 5)
+    assert.deepEqual(readdirSync(run).sort(), ['digits.checkpoint', 'digits.safetensors'])
+    const stored = setUp().model
+    loadModel(join(run, 'digits.safetensors'), stored)
+    const numbers = (o: typeof stored) => Object.values(o.state()).map(v => [...v.dataSync()])
+    assert.deepEqual(numbers(stored), numbers(learn.model))
+  } finally {
+    delete process.env.MINIAI_RUN
+    if (MINIAI_RUN) process.env.MINIAI_RUN = MINIAI_RUN
+  }
+})
+
+const backends = ['cpu', ...hasTensorflow || isRequired('tensorflow') ? ['tensorflow'] : []]
+
 interface Ran { out: string, killed: boolean }
 
 /** Run the program of tests/resume.ts; with `delay`, kill it so many ms after its fit began. */
-function run(path: string, delay?: number): Promise<Ran> {
-  const args = ['-r', join(root, 'scripts/load.cjs'), join(__dirname, 'resume.ts'), path]
+function run(path: string, backend: string, delay?: number): Promise<Ran> {
+  const args = ['-r', join(root, 'scripts/load.cjs'), join(__dirname, 'resume.ts'), path, backend]
   const child = spawn(process.execPath, args), kill = () => child.kill('SIGKILL')
   let out = ''
   child.stdout.on('data', o => { out += o })
@@ -268,47 +327,51 @@ function run(path: string, delay?: number): Promise<Ran> {
     child.on('close', (_, signal) => done({ out, killed: signal === 'SIGKILL' })))
 }
 
-it('a fit killed with -9 again and again ends like one that was left alone', async function () {
-  this.timeout(300000)
-  const start = performance.now(), whole = await run(join(folder, 'whole'))
-  const lasted = performance.now() - start
-  assert.match(whole.out, /^\{"weights"/)
-  const path = join(folder, 'killed')
-  let kills = 0, last: Ran = { out: '', killed: true }
-  for (let i = 0; last.killed; i++) {
-    // some at once, some while a file is written, most after a few batches; then leave it alone
-    last = await run(path, i < 8 ? Math.random() ** 2 * lasted / 8 : undefined)
-    if (last.killed) kills++
-  }
-  assert.ok(kills >= 3, `only ${kills} kills`)
-  assert.equal(last.out, whole.out)
-  assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
-})
+for (const backend of backends) {
+  it(`a fit killed with -9 ends like one that was left alone, on ${backend}`, async function () {
+    this.timeout(300000)
+    const start = performance.now(), whole = await run(join(folder, `whole ${backend}`), backend)
+    const lasted = performance.now() - start
+    assert.match(whole.out, /^\{"weights"/)
+    const path = join(folder, `killed ${backend}`)
+    let kills = 0, last: Ran = { out: '', killed: true }
+    for (let i = 0; last.killed; i++) {
+      // some at once, some while a file is written, most after a few batches; then leave it alone
+      last = await run(path, backend, i < 8 ? Math.random() ** 2 * lasted / 8 : undefined)
+      if (last.killed) kills++
+    }
+    assert.ok(kills >= 3, `only ${kills} kills`)
+    assert.equal(last.out, whole.out)
+    assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
+  })
+}
 
 /** What a learner has run before the fit that is interrupted. */
-const cells = `import { tf, useBackend } from 'miniai/engine'
+const cells = (backend: string) => `import { tf, useBackend } from 'miniai/engine'
 import { Learner, MetricsCB, ProgressCB } from 'miniai/learner'
 import { randn } from 'miniai/random'
 import { accuracy, Dataset, getDls, Linear } from 'miniai/training'
-await useBackend('cpu')
+await useBackend('${backend}')
 const x = randn([400, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt())
 const metrics = new MetricsCB(accuracy), bar = new ProgressCB()
 const learn = new Learner(new Linear(4, 2), getDls(ds, ds, { bs: 8 }), { cbs: [metrics, bar] })
 await learn.fit(1)
 const count = tf.memory().numTensors`
 
-it('interrupting a fit in a notebook leaves a Learner that goes on', async function () {
-  this.timeout(120000)
-  const file = join(root, 'scripts/kernel.cjs')
-  const kernel = await startKernel({ kernel: file, cwd: join(root, 'nbs') })
-  const run = async (code: string) => (await kernel.execute(code)).reply
-  try {
-    assert.equal((await run(cells)).status, 'ok')
-    setTimeout(() => kernel.interrupt(), 3000)
-    assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
-    const after = await run(`await learn.fit(2)
+for (const backend of backends) {
+  it(`interrupting a fit leaves a Learner that goes on, on ${backend}`, async function () {
+    this.timeout(120000)
+    const file = join(root, 'scripts/kernel.cjs')
+    const kernel = await startKernel({ kernel: file, cwd: join(root, 'nbs') })
+    const run = async (code: string) => (await kernel.execute(code)).reply
+    try {
+      assert.equal((await run(cells(backend))).status, 'ok')
+      setTimeout(() => kernel.interrupt(), 3000)
+      assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
+      const after = await run(`await learn.fit(2)
 const [lines, more] = [metrics.lines.length, tf.memory().numTensors - count]
 if (lines !== 4 || more) throw new Error(\`\${lines} lines, \${more} tensors\`)`)
-    assert.equal(after.status, 'ok', after.evalue)
-  } finally { await kernel.close() }
-})
+      assert.equal(after.status, 'ok', after.evalue)
+    } finally { await kernel.close() }
+  })
+}
