@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (b98f642b256d)
+// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (189afb7a0451)
 // Record what a training step does, and let a compiler turn the record into machine code.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'fs'
@@ -55,18 +55,15 @@ const frozen = 'jit: the function draws random numbers, which would be the same 
 const gone = (shape: number[]) => `jit: the function uses a tensor of shape [${shape}] that has `
   + 'been disposed; keep it, or make it an argument'
 
-// %% ../nbs/07a_jit.ipynb a3a1b9d2
-/** What one run of a function did: its nodes, and the inputs to be fed. */
-export class Tape {
-  static isRunning = false
+// %% ../nbs/07a_jit.ipynb 5f2d81b6
+/** The nodes of a graph, and which tensor comes from which. */
+class Notes {
   nodes: Node[] = []
   feeds: Feed[] = []
-  error?: Error
-  private names = new Map<DataId, string>()
-  private made = new Set<DataId>()
-  private before = new Map(registered().map(v => [v, v.dataId]))
+  protected names = new Map<DataId, string>()
+  protected made = new Set<DataId>()
   private variables = new Map(registered().map(v => [v.dataId as DataId, v]))
-  constructor(private backend = native()) {}
+  constructor(protected backend = native()) {}
 
   node(op: string, inputs: string[], attrs: Attr[] = []): string {
     const name = `n${this.nodes.length}`, named = attrs.map(a => [a.name, a])
@@ -95,12 +92,6 @@ export class Tape {
     const types = [this.type('T', this.dtype(t)), this.type('index_type', binding.TF_INT32)]
     return this.node('Fill', inputs, types)
   }
-  /** The argument as the function gets it: with an identity of its own. */
-  argument(t: tf.Tensor, argument: number): tf.Tensor {
-    const own = this.backend.executeSingleOutput('Identity', [this.type('T', this.dtype(t))], [t])
-    this.feed(own, { argument })
-    return own
-  }
   /** The node that makes `t`. */
   nameOf(t: tf.TensorInfo): string {
     const known = this.names.get(t.dataId), variable = this.variables.get(t.dataId)
@@ -110,6 +101,34 @@ export class Tape {
     const name = this.constant(t)
     this.names.set(t.dataId, name)
     return name
+  }
+}
+
+// %% ../nbs/07a_jit.ipynb a3a1b9d2
+/** What one run of a function did: its nodes, and the inputs to be fed. */
+export class Tape extends Notes {
+  static isRunning = false
+  error?: Error
+  private before = new Map(registered().map(v => [v, v.dataId]))
+
+  /** The argument as the function gets it: with an identity of its own. */
+  argument(t: tf.Tensor, argument: number): tf.Tensor {
+    const own = this.backend.executeSingleOutput('Identity', [this.type('T', this.dtype(t))], [t])
+    this.feed(own, { argument })
+    return own
+  }
+  /** The variables whose values `f` replaced. */
+  changed(): tf.Variable[] {
+    return [...this.before].filter(([v, id]) => !v.isDisposed && v.dataId !== id).map(([v]) => v)
+  }
+  /** A node for a result: a graph cannot hand out what was just handed in. */
+  result(t: tf.TensorInfo): string {
+    return this.node('Identity', [this.nameOf(t)], [this.type('T', this.dtype(t))])
+  }
+  /** A result for the caller to dispose: of a tensor taken from outside it gets a clone. */
+  given(t: tf.Tensor): tf.Tensor {
+    const isOutside = ({ from }: Feed) => 'captured' in from && from.captured === t.dataId
+    return this.feeds.some(isOutside) ? tf.clone(t) : t
   }
   private checked(inputs: tf.TensorInfo[]): tf.TensorInfo[] {
     const lost = inputs.find(t => !this.backend.tensorMap.has(t.dataId))
@@ -121,20 +140,6 @@ export class Tape {
     if (op === 'ExpandDims') attrs = [this.type('T', this.dtype(inputs[0]))]
     const name = this.node(op, names, attrs)
     outputs.forEach((t, i) => this.names.set(t.dataId, i ? `${name}:${i}` : name))
-  }
-  /** The variables whose values `f` replaced. */
-  changed(): tf.Variable[] {
-    return [...this.before].filter(([v, id]) => !v.isDisposed && v.dataId !== id).map(([v]) => v)
-  }
-  /** A node for a result: a graph cannot hand out what was just handed in. */
-  result(t: tf.TensorInfo): string {
-    return this.node('Identity', [this.nameOf(t)], [this.type('T', this.dtype(t))])
-  }
-
-  /** A result for the caller to dispose: of a tensor taken from outside it gets a clone. */
-  given(t: tf.Tensor): tf.Tensor {
-    const isOutside = ({ from }: Feed) => 'captured' in from && from.captured === t.dataId
-    return this.feeds.some(isOutside) ? tf.clone(t) : t
   }
 
   private hooks(): Partial<Native> {

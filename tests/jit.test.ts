@@ -57,7 +57,7 @@ for (const xla of [false, true]) {
       g(...xs)
       const ours = list(g(...xs)), eager = list(f(...xs))
       const isSame = eager.every((row, k) => {
-        const size = xla ? Math.max(1, ...row.map(Math.abs).filter(Number.isFinite)) : 1
+        const size = Math.max(1e-6, ...row.map(Math.abs).filter(Number.isFinite))
         return row.every((v, i) => isClose(ours[k][i], v, 1e-5, size))
       })
       if (!isSame) wrong.push(c.name)
