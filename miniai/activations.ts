@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (7c0753cf1f23)
+// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (f9d4b4858d07)
 // Most networks that do not learn could; their numbers have run off to zero or to infinity on the way. How to look inside, and three ways to put it right: at the beginning, from the data, and all the time.
 
 import { tf } from './engine'
@@ -165,7 +165,8 @@ function correct(model: Module, [o, seen]: [Linear, Module], { xb, eps, tries }:
  */
 export function lsuvInit(model: Module, xb: tf.Tensor, { eps = 1e-3, tries = 20 } = {}): void {
   const layers = [...model.modules()]
-  const linears = layers.filter((o): o is Linear => o instanceof Linear)
+  const linears = layers.filter((o): o is Linear => o instanceof Linear), n = linears.length
+  if (n < 2) throw new Error(`lsuvInit: wanted a model with two Linears or more, got ${n}`)
   for (const o of linears.slice(0, -1)) {
     correct(model, [o, layers[layers.indexOf(o) + 1]], { xb, eps, tries })
   }

@@ -180,3 +180,8 @@ it('lsuvInit says which layers it could not bring to mean 0 and deviation 1', ()
   assert.equal(said.length, 2)
   assert.match(said[0], /^lsuvInit: after 20 tries, behind "0.weight" the mean is 0\.\d+, the dev/)
 })
+
+it('lsuvInit refuses a model in which it would correct nothing', () => {
+  assert.throws(() => lsuvInit(new Linear(4, 2), tf.ones([3, 4])),
+    { message: 'lsuvInit: wanted a model with two Linears or more, got 1' })
+})
