@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (2e34add5c116)
+// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (44b45578f4b8)
 // Gradients by hand for group norm, SiLU and attention: the same numbers, fewer trips to memory.
 
 import { tf } from './engine'
@@ -31,7 +31,7 @@ export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor,
   groups = 8, eps = 1e-5): tf.Tensor {
   const c = x.shape[3] ?? 0
   const wanted = `groupNorm: wanted [n, h, w, c] with c a multiple of ${groups}`
-  if (x.rank !== 4 || c % groups) throw new RangeError(`${wanted}, got [${x.shape}]`)
+  if (x.rank !== 4 || c % groups !== 0) throw new RangeError(`${wanted}, got [${x.shape}]`)
   const k = x.size / x.shape[0] / groups
   return tf.customGrad((...args) => {
     const [x, scale, shift] = args as tf.Tensor[], save = args[3] as tf.GradSaveFunc
