@@ -6,7 +6,7 @@ import { createServer, IncomingMessage, ServerResponse } from 'node:http'
 import { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { openCheckpoint } from 'miniai/weights'
-import { download, Order, orderOf } from '../scripts/weights'
+import { download, Manner, Order, orderOf } from '../scripts/weights'
 import { tiny } from './checkpoints'
 import { temporary } from './folders'
 
@@ -72,7 +72,7 @@ async function hub(files: Files, answer: Answer = good, change: (list: any[]) =>
   return asked
 }
 const order = (more: Partial<Order> = {}): Order => ({ repo: 'a/b', revision: 'main', out: join(temporary(), 'x'), ...more })
-const quiet = { say: () => {}, pause: 1 }
+const quiet: Manner = { say: () => {}, pause: 1 }
 const left = (dir: string) => existsSync(dir) ? (readdirSync(dir, { recursive: true }) as string[]).filter(o => statSync(join(dir, o)).isFile()).sort() : []
 const downloads = (asked: string[]) => asked.filter(o => o.startsWith(`/cdn/${unet}`) && !o.endsWith('bytes=0-0'))
 const complete = (dir: string, files: Files = real) => {
@@ -169,6 +169,14 @@ it('download refuses more and fewer bytes than were offered', async () => {
     await refused(o, by < 0 ? new RegExp(`: it broke off at byte ${n - 7} of ${n}$`) : new RegExp(`: more than ${n} bytes came$`))
     assert.ok(!existsSync(join(o.out, unet)))
   }
+})
+
+it('download gives up silence, and says how long it waited', async () => {
+  await hub(real, (req, res, file, name) => {
+    if (name !== unet || !req.url!.startsWith('/cdn/') || req.headers.range === 'bytes=0-0') return good(req, res, file, name)
+    res.writeHead(200, { 'content-length': file.length }).write(file.subarray(0, 1000))
+  })
+  await refused(order(), /could not be had from \S+: not a byte for 0.3 s$/, { ...quiet, silence: 300 })
 })
 
 const answers: [number, RegExp][] = [
