@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (89deeebf9c9f)
+// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (29ed0e8cb82d)
 // The weights of Stable Diffusion come as a folder or as one file, under two sets of names, in three kinds of numbers. One function opens them all, and another gives them to our own networks.
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'fs'
@@ -533,7 +533,7 @@ function checkIndex(path: string): void {
   }
 }
 
-// %% ../nbs/24a_weights.ipynb c9e0b56c
+// %% ../nbs/24a_weights.ipynb 7832ea77
 const openFile = (path: string): Tensors =>
   path.endsWith('.safetensors') ? openTensors(path).tensors : openTorch(path)
 
@@ -550,8 +550,8 @@ function openBest(path: string, variant: string | undefined, seen: Set<string>):
 }
 
 function checkVariant(path: string, variant: string | undefined, seen: Set<string>): void {
-  const others = [...seen].map(o => o || 'the plain one').join(', '), isThere = seen.has(variant ?? '')
-  if (isThere || variant === undefined) return
+  const others = [...seen].map(o => o || 'the plain one').join(', ')
+  if (variant === undefined || seen.has(variant)) return
   throw new Error(`${path}: there is no variant "${variant}"; there are ${others}`)
 }
 
