@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (29ed0e8cb82d)
+// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (97aa87fc8d58)
 // The weights of Stable Diffusion come as a folder or as one file, under two sets of names, in three kinds of numbers. One function opens them all, and another gives them to our own networks.
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'fs'
@@ -675,7 +675,7 @@ class Hollow extends tf.KernelBackend {
   epsilon(): number { return 1e-7 }
 }
 
-// %% ../nbs/24a_weights.ipynb 8d4bda9a
+// %% ../nbs/24a_weights.ipynb 8b2c10f6
 type Shaped = { inputs: Record<string, tf.TensorInfo>, attrs: Record<string, unknown> }
 const wide = ({ inputs: { a, b } }: Shaped) =>
   tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape)
@@ -684,17 +684,21 @@ const shapeRules: Record<string, (o: Shaped) => number[]> = {
   Multiply: wide, Add: wide, Sub: wide, RealDiv: wide
 }
 
-tf.registerBackend('hollow', () => new Hollow(), 0)
-for (const [kernelName, shapeOf] of Object.entries(shapeRules)) {
-  tf.registerKernel({ kernelName, backendName: 'hollow', kernelFunc: ({ backend, ...rest }) => ({
-    dataId: (backend as unknown as Hollow).place(), shape: shapeOf(rest as Shaped), dtype: 'float32'
-  }) })
+function registerHollow(): void {
+  tf.registerBackend('hollow', () => new Hollow(), 0)
+  for (const [kernelName, shapeOf] of Object.entries(shapeRules)) {
+    const kernelFunc = ({ backend, ...rest }: { backend: unknown }): tf.TensorInfo =>
+      ({ dataId: (backend as Hollow).place(), shape: shapeOf(rest as Shaped), dtype: 'float32' })
+    tf.registerKernel({ kernelName, backendName: 'hollow', kernelFunc })
+  }
 }
 
-// %% ../nbs/24a_weights.ipynb c8814cc5
+// %% ../nbs/24a_weights.ipynb b37eca82
 /** What `make` makes, but without numbers, for `loadInto` to fill: `hollow(() => new UNet(c))`. */
 export function hollow<M>(make: () => M): M {
   const usual = tf.getBackend()
+  if (!usual) throw new Error('hollow: no backend is in use yet, call useBackend before')
+  if (!tf.findBackendFactory('hollow')) registerHollow()
   void tf.setBackend('hollow') // nothing is waited for: it is there
   try { return make() } finally { void tf.setBackend(usual) }
 }
