@@ -165,3 +165,25 @@ it('byteLetters has a visible letter for each byte, all different', () => {
 it('clipWords(text) parts letters, single figures, signs and contractions', () => {
   assert.deepEqual(clipWords("Don't stop: 42 cats!!"), ['don', "'t", 'stop', ':', '4', '2', 'cats', '!!'])
 })
+
+it('add(word) makes a word one token with the next number, everywhere but inside other words', () => {
+  const tok = new ClipTokenizer(trainBpe('a red seven', 20)), n = tok.tokens.length, [start, end] = tok.encode('')
+  const apart = tok.encode('blorbs')
+  assert.ok(tok.encode('blorb').length > 3)
+  assert.equal(tok.add('blorb'), n)
+  assert.equal(tok.add('wum'), n + 1)
+  assert.deepEqual(tok.encode('BLORB, wum').filter(id => id >= n), [n, n + 1])
+  assert.deepEqual(tok.encode('blorb'), [start, n, end])
+  assert.deepEqual(tok.encode('blorbs'), apart)
+  assert.equal(tok.decode([n, n + 1]), 'blorb wum')
+})
+
+it('add(word) refuses what is not one word, and a word that is a token', () => {
+  const own = new ClipTokenizer(trainBpe('seven seven', 20))
+  for (const bad of ['two words', '', 'Blorb', 'x-y', ' a']) {
+    assert.throws(() => own.add(bad), /^Error: ClipTokenizer\.add: wanted one word, got '/, bad)
+  }
+  assert.throws(() => own.add('seven'), /^Error: ClipTokenizer\.add: "seven" is a token already$/)
+  own.add('blorb')
+  assert.throws(() => own.add('blorb'), /"blorb" is a token already$/)
+})
