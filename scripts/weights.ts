@@ -34,7 +34,7 @@ export function orderOf(words: string[], root = path.dirname(__dirname)): Order 
     if (name && !found[name]) throw new Error(`weights: ${name} wants a value, as in ${usage}`)
   }
   const [repo = ''] = repos, isRepo = /^[\w.-]+\/[\w.-]+$/.test(repo) && !/(^|\/)\.+($|\/)/.test(repo)
-  if (!isRepo || repos.length > 1) throw new Error(`weights: wanted one owner/name, got "${repos.join(' ')}"`)
+  if (!isRepo || repos.length > 1) throw new Error(`weights: wanted one owner/name, as in ${usage}, got "${repos.join(' ')}"`)
   const out = path.resolve(found['--out'] ?? path.join(root, '.cache/models', repo))
   return { repo, revision: found['--revision'] ?? 'main', out, variant: found['--variant'], file: found['--file'] }
 }
@@ -208,7 +208,8 @@ export async function download(order: Order, manner: Manner = {}): Promise<strin
   const hub = await import('@huggingface/hub'), { neededFiles } = await import('miniai/weights')
   const { Progress } = await import('miniai/plots'), { repo, revision, out } = order
   const { say = console.log, pause = 1000, silence = 60_000 } = manner
-  const talk = new Talk(hub, order, { say, pause, silence }), files = checked(choose(await talk.list(), order, neededFiles))
+  const talk = new Talk(hub, order, { say, pause, silence }), all = await talk.list()
+  const files = checked(choose(all, order, neededFiles))
   const place = ({ name }: Wanted) => path.join(out, name)
   return alone(out, async () => {
     const missing: Wanted[] = []
@@ -217,6 +218,8 @@ export async function download(order: Order, manner: Manner = {}): Promise<strin
     checkRoom(out, total - begun)
     const there = `${files.length} files, ${files.length - missing.length} of them there`
     say(`${repo}, ${revision}: ${there}; ${gigabytes(total - begun)} to come, to ${out}`)
+    const isHalf = order.variant || order.file || !all.some(o => /^unet\/.*\.fp16[.-]/.test(o.name))
+    if (!isHalf) say('with --variant fp16 it would be about half of that')
     const bar = new Progress([], total, repo)
     bar.step(begun)
     for (const o of missing) await talk.get(o, place(o), n => bar.step(n))
