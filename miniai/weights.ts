@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (e35c25289096)
+// Do not edit: made by "npm run export" from ../nbs/24a_weights.ipynb (97aa87fc8d58)
 // The weights of Stable Diffusion come as a folder or as one file, under two sets of names, in three kinds of numbers. One function opens them all, and another gives them to our own networks.
 
 import { existsSync, readFileSync, readdirSync, statSync } from 'fs'
@@ -112,7 +112,19 @@ function zipEnd(file: Pieces): { at: number, size: number, count: number } {
   return { at, size, count }
 }
 
-// %% ../nbs/24a_weights.ipynb 8cfbef8e
+// %% ../nbs/24a_weights.ipynb bfadcfb4
+/** The large sizes and places that stand behind a name: size, packed size, place. */
+function zip64(extra: Buffer): number[] {
+  for (let k = 0; k + 4 <= extra.length; k += 4 + extra.readUInt16LE(k + 2)) {
+    if (extra.readUInt16LE(k) !== 1) continue
+    const n = Math.min(extra.readUInt16LE(k + 2), extra.length - k - 4) >> 3
+    const all = Array.from({ length: n }, (_, i) => Number(extra.readBigUInt64LE(k + 4 + 8 * i)))
+    return n > 1 ? [all[0], ...all.slice(2)] : all
+  }
+  return []
+}
+
+// %% ../nbs/24a_weights.ipynb 445db30f
 /** An entry of the list at `k`, and where the next one stands. */
 function zipEntry(list: Buffer, k: number, path: string): [entry: Entry, next: number] {
   const isSound = k + 46 <= list.length && list.readUInt32LE(k) === 0x02014b50
@@ -124,17 +136,6 @@ function zipEntry(list: Buffer, k: number, path: string): [entry: Entry, next: n
   const [size, at] = [24, 42].map(i => list.readUInt32LE(k + i))
     .map(o => o === 2 ** 32 - 1 ? wide.shift() ?? o : o)
   return [{ name, at, size, sum: list.readUInt32LE(k + 16) }, rest + extra + comment]
-}
-
-/** The large sizes and places that stand behind a name: size, packed size, place. */
-function zip64(extra: Buffer): number[] {
-  for (let k = 0; k + 4 <= extra.length; k += 4 + extra.readUInt16LE(k + 2)) {
-    if (extra.readUInt16LE(k) !== 1) continue
-    const n = Math.min(extra.readUInt16LE(k + 2), extra.length - k - 4) >> 3
-    const all = Array.from({ length: n }, (_, i) => Number(extra.readBigUInt64LE(k + 4 + 8 * i)))
-    return n > 1 ? [all[0], ...all.slice(2)] : all
-  }
-  return []
 }
 
 // %% ../nbs/24a_weights.ipynb 4e4e8670
@@ -323,28 +324,28 @@ const blockRules: Rule[] = [
   [/\.(skip_connection|nin_shortcut)\./, '.conv_shortcut.']
 ]
 
-// %% ../nbs/24a_weights.ipynb 63ba716e
+// %% ../nbs/24a_weights.ipynb d96c9342
+/** A rule for blocks in a row, `layers` and one more in each size; `step` ends a size. */
+function rowRule(row: RegExp, [blocks, steps]: string[], [layers, start]: number[]): Rule {
+  return [row, (_, n, part, step) => {
+    const k = Number(n) - start, i = Math.floor(k / (layers + 1)), j = k % (layers + 1)
+    const kind = part === '0' ? 'resnets' : 'attentions'
+    return `${blocks}.${i}.${step ? `${steps}.0.conv` : `${kind}.${j}`}.`
+  }]
+}
+
 /** The rules for a U-Net with `layers` residual blocks in each size. */
 function unetRules(layers: number): Rule[] {
-  const place = (n: number) => [Math.floor(n / (layers + 1)), n % (layers + 1)]
-  const kind = (part: string, j: number, step: string, steps: string) =>
-    step ? `${steps}.0.conv.` : `${part === '0' ? 'resnets' : 'attentions'}.${j}.`
-  const down = (_: string, n: string, part: string, step: string) => {
-    const [i, j] = place(Number(n) - 1)
-    return `down_blocks.${i}.${kind(part, j, step, 'downsamplers')}`
-  }
-  const up = (_: string, n: string, part: string, step: string) => {
-    const [i, j] = place(Number(n))
-    return `up_blocks.${i}.${kind(part, j, step, 'upsamplers')}`
-  }
-  const middle = ['resnets.0', 'attentions.0', 'resnets.1']
+  const down = ['down_blocks', 'downsamplers'], up = ['up_blocks', 'upsamplers']
   return [
     [/^time_embed\.0\./, 'time_embedding.linear_1.'],
     [/^time_embed\.2\./, 'time_embedding.linear_2.'],
     [/^input_blocks\.0\.0\./, 'conv_in.'],
     [/^out\.0\./, 'conv_norm_out.'], [/^out\.2\./, 'conv_out.'],
-    [/^input_blocks\.(\d+)\.(\d)\.(op\.)?/, down], [/^output_blocks\.(\d+)\.(\d)\.(conv\.)?/, up],
-    [/^middle_block\.([012])\./, (_, k) => `mid_block.${middle[Number(k)]}.`], ...blockRules
+    rowRule(/^input_blocks\.(\d+)\.(\d)\.(op\.)?/, down, [layers, 1]),
+    rowRule(/^output_blocks\.(\d+)\.(\d)\.(conv\.)?/, up, [layers, 0]),
+    [/^middle_block\.1\./, 'mid_block.attentions.0.'],
+    [/^middle_block\.([02])\./, (_, k) => `mid_block.resnets.${Number(k) / 2}.`], ...blockRules
   ]
 }
 
@@ -378,33 +379,36 @@ function asker(tensors: Tensors, what: string) {
   return { has, shape, count, at: (name: string, axis = 0) => shape(name)[axis] }
 }
 
-// %% ../nbs/24a_weights.ipynb 09ccc87c
+// %% ../nbs/24a_weights.ipynb ecad7554
+/** What a U-Net's attention says about the text, and about itself. */
+function crossFrom(tensors: Tensors): Omit<UNetConfig, 'layersPerBlock'> {
+  const keys = Object.keys(tensors).filter(o => o.endsWith('attn2.to_k.weight')), [first] = keys
+  if (!first) return {}
+  const depths = keys.map(o => 1 + Number(/transformer_blocks\.(\d+)/.exec(o)![1]))
+  const way = tensors[first.replace(/transformer_blocks.*/, 'proj_in.weight')]
+  return { crossAttentionDim: tensors[first].shape[1],
+    transformerLayersPerBlock: Math.max(...depths), useLinearProjection: way?.shape.length === 2 }
+}
+
+// %% ../nbs/24a_weights.ipynb f8f41043
 /** The configuration of a U-Net with the names of the original. */
 function unetFrom(tensors: Tensors, what: string): UNetConfig & { layersPerBlock: number } {
-  const { has, at, shape, count } = asker(tensors, what), n = count('input_blocks')
+  const { has, at, count } = asker(tensors, what), n = count('input_blocks')
   const op = Array.from({ length: n }, (_, i) => i).find(i => has(`input_blocks.${i}.0.op.`))
-  const layersPerBlock = (op ?? n) - 1, step = layersPerBlock + 1
-  const sizes = [...Array(Math.ceil((n - 1) / step)).keys()], first = (i: number) => 1 + i * step
+  const step = op ?? n, sizes = [...Array(Math.ceil((n - 1) / step)).keys()]
+  const inputs = sizes.map(i => `input_blocks.${1 + i * step}`)
   const isCross = (start: string) => has(`${start}.1.transformer_blocks.`)
-  const crossing = Object.keys(tensors).filter(o => o.endsWith('attn2.to_k.weight'))
-  const depth = (name: string) => 1 + Number(/transformer_blocks\.(\d+)/.exec(name)![1])
-  const way = crossing[0]?.replace(/transformer_blocks.*/, 'proj_in.weight')
   return {
-    inChannels: at('input_blocks.0.0.weight', 1), outChannels: at('out.2.weight'), layersPerBlock,
-    blockOutChannels: sizes.map(i => at(`input_blocks.${first(i)}.0.out_layers.3.weight`)),
-    downBlockTypes: sizes.map(i =>
-      isCross(`input_blocks.${first(i)}`) ? 'CrossAttnDownBlock2D' : 'DownBlock2D'),
+    inChannels: at('input_blocks.0.0.weight', 1), outChannels: at('out.2.weight'),
+    layersPerBlock: step - 1, blockOutChannels: inputs.map(o => at(`${o}.0.out_layers.3.weight`)),
+    downBlockTypes: inputs.map(o => isCross(o) ? 'CrossAttnDownBlock2D' : 'DownBlock2D'),
     upBlockTypes: sizes.map(i =>
       isCross(`output_blocks.${i * step}`) ? 'CrossAttnUpBlock2D' : 'UpBlock2D'),
-    ...crossing.length && {
-      crossAttentionDim: at(crossing[0], 1),
-      transformerLayersPerBlock: Math.max(...crossing.map(depth)),
-      useLinearProjection: shape(way).length === 2
-    }
+    ...crossFrom(tensors)
   }
 }
 
-// %% ../nbs/24a_weights.ipynb 29cda2c3
+// %% ../nbs/24a_weights.ipynb f2403ea3
 function vaeFrom(tensors: Tensors, what: string): Json & { sizes: number } {
   const { at, count } = asker(tensors, what), sizes = count('encoder.down')
   const all = [...Array(sizes).keys()]
@@ -417,6 +421,7 @@ function vaeFrom(tensors: Tensors, what: string): Json & { sizes: number } {
     actFn: 'silu', normNumGroups: 32, sampleSize: 64 * 2 ** (sizes - 1), scalingFactor: 0.18215 }
 }
 
+// %% ../nbs/24a_weights.ipynb 1c879ae3
 function textFrom(tensors: Tensors, what: string): Json {
   const { at, count, shape } = asker(tensors, what), inner = 'text_model.encoder.layers'
   const [vocabSize, hiddenSize] = shape('text_model.embeddings.token_embedding.weight')
@@ -528,7 +533,7 @@ function checkIndex(path: string): void {
   }
 }
 
-// %% ../nbs/24a_weights.ipynb aaced90b
+// %% ../nbs/24a_weights.ipynb 7832ea77
 const openFile = (path: string): Tensors =>
   path.endsWith('.safetensors') ? openTensors(path).tensors : openTorch(path)
 
@@ -544,10 +549,17 @@ function openBest(path: string, variant: string | undefined, seen: Set<string>):
   return all[0].isList ? openPieces(file, openFile) : openFile(file)
 }
 
+function checkVariant(path: string, variant: string | undefined, seen: Set<string>): void {
+  const others = [...seen].map(o => o || 'the plain one').join(', ')
+  if (variant === undefined || seen.has(variant)) return
+  throw new Error(`${path}: there is no variant "${variant}"; there are ${others}`)
+}
+
+// %% ../nbs/24a_weights.ipynb 7ba37f3d
 const todays = (tensors: Tensors): Tensors => Object.fromEntries(Object.entries(tensors)
   .flatMap(([name, o]) => [todaysName(name) ?? []].flat().map(today => [today, o])))
 
-// %% ../nbs/24a_weights.ipynb cc510375
+// %% ../nbs/24a_weights.ipynb 94501469
 function openFolder(path: string, { variant, config = {} }: OpenOptions): Checkpoint {
   checkIndex(path)
   const seen = new Set<string>()
@@ -560,17 +572,14 @@ function openFolder(path: string, { variant, config = {} }: OpenOptions): Checkp
   const { unet, vae, textEncoder, scheduler } = config
   const three: [Part, Part, Part] =
     [part('unet', unet), part('vae', vae), part('text_encoder', textEncoder)]
-  const others = [...seen].map(o => o || 'the plain one').join(', ')
-  if (variant && !seen.has(variant)) {
-    throw new Error(`${path}: there is no variant "${variant}"; there are ${others}`)
-  }
+  checkVariant(path, variant, seen)
   const plan = { ...readJson(join(path, 'scheduler/scheduler_config.json')), ...scheduler }
   const words = join(path, 'tokenizer'), hasWords = existsSync(words)
   const notes = hasWords ? [] : ['no tokenizer: CLIP\'s own takes its place']
   return new Checkpoint(path, three, plan, notes, hasWords ? words : undefined)
 }
 
-// %% ../nbs/24a_weights.ipynb 0dcdccdb
+// %% ../nbs/24a_weights.ipynb 851ad7ae
 const prefixes = {
   unet: 'model.diffusion_model.', vae: 'first_stage_model.', text: 'cond_stage_model.transformer.'
 }
@@ -581,7 +590,8 @@ const under = (all: Tensors, prefix: string): Tensors => Object.fromEntries(Obje
   .filter(([name]) => name.startsWith(prefix) && !ofTraining.test(name))
   .map(([name, o]) => [name.slice(prefix.length), o]))
 
-/** What a file that is no Stable Diffusion 1 seems to be. */
+// %% ../nbs/24a_weights.ipynb 045ef03a
+/** Refuses a file that is no Stable Diffusion 1, and says what it seems to be. */
 function checkPrefixes(path: string, all: Tensors): void {
   const names = Object.keys(all), has = (start: string) => names.some(o => o.startsWith(start))
   const telling: [string, string][] = [
@@ -665,7 +675,7 @@ class Hollow extends tf.KernelBackend {
   epsilon(): number { return 1e-7 }
 }
 
-// %% ../nbs/24a_weights.ipynb 8d4bda9a
+// %% ../nbs/24a_weights.ipynb 8b2c10f6
 type Shaped = { inputs: Record<string, tf.TensorInfo>, attrs: Record<string, unknown> }
 const wide = ({ inputs: { a, b } }: Shaped) =>
   tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape)
@@ -674,17 +684,21 @@ const shapeRules: Record<string, (o: Shaped) => number[]> = {
   Multiply: wide, Add: wide, Sub: wide, RealDiv: wide
 }
 
-tf.registerBackend('hollow', () => new Hollow(), 0)
-for (const [kernelName, shapeOf] of Object.entries(shapeRules)) {
-  tf.registerKernel({ kernelName, backendName: 'hollow', kernelFunc: ({ backend, ...rest }) => ({
-    dataId: (backend as unknown as Hollow).place(), shape: shapeOf(rest as Shaped), dtype: 'float32'
-  }) })
+function registerHollow(): void {
+  tf.registerBackend('hollow', () => new Hollow(), 0)
+  for (const [kernelName, shapeOf] of Object.entries(shapeRules)) {
+    const kernelFunc = ({ backend, ...rest }: { backend: unknown }): tf.TensorInfo =>
+      ({ dataId: (backend as Hollow).place(), shape: shapeOf(rest as Shaped), dtype: 'float32' })
+    tf.registerKernel({ kernelName, backendName: 'hollow', kernelFunc })
+  }
 }
 
-// %% ../nbs/24a_weights.ipynb c8814cc5
+// %% ../nbs/24a_weights.ipynb b37eca82
 /** What `make` makes, but without numbers, for `loadInto` to fill: `hollow(() => new UNet(c))`. */
 export function hollow<M>(make: () => M): M {
   const usual = tf.getBackend()
+  if (!usual) throw new Error('hollow: no backend is in use yet, call useBackend before')
+  if (!tf.findBackendFactory('hollow')) registerHollow()
   void tf.setBackend('hollow') // nothing is waited for: it is there
   try { return make() } finally { void tf.setBackend(usual) }
 }

@@ -12,10 +12,13 @@ import { command } from './command'
 
 const usage = 'owner/name --revision main --variant fp16 --file model.safetensors --out DIR'
 const names = ['--revision', '--variant', '--file', '--out']
-const silence = 60_000, tries = 4
+const tries = 4
 
 /** What is asked for; `file` alone, or what `openCheckpoint` needs. */
 export interface Order { repo: string, revision: string, out: string, variant?: string, file?: string }
+
+/** How it is done: where lines go, ms before a broken download is tried again, ms of silence that are borne. */
+export interface Manner { say?: (line: string) => void, pause?: number, silence?: number }
 
 /** A file of the repository; `sum`: sha256, or git's id of a small one. */
 export interface Wanted { name: string, size: number, sum: string }
@@ -31,7 +34,7 @@ export function orderOf(words: string[], root = path.dirname(__dirname)): Order 
     if (name && !found[name]) throw new Error(`weights: ${name} wants a value, as in ${usage}`)
   }
   const [repo = ''] = repos, isRepo = /^[\w.-]+\/[\w.-]+$/.test(repo) && !/(^|\/)\.+($|\/)/.test(repo)
-  if (!isRepo || repos.length > 1) throw new Error(`weights: wanted one owner/name, got "${repos.join(' ')}"`)
+  if (!isRepo || repos.length > 1) throw new Error(`weights: wanted one owner/name, as in ${usage}, got "${repos.join(' ')}"`)
   const out = path.resolve(found['--out'] ?? path.join(root, '.cache/models', repo))
   return { repo, revision: found['--revision'] ?? 'main', out, variant: found['--variant'], file: found['--file'] }
 }
@@ -56,12 +59,16 @@ async function fault(file: string, wanted: Wanted): Promise<string> {
 
 const reason = (e: any): string => e?.cause ? reason(e.cause) : e?.code ? `${e.code} ${e.message}` : e?.message ?? String(e)
 
+/** The status in an error of the hub's package, or in the words that are left of it; or 0. */
+const statusOf = (e: any): number =>
+  Number(e?.statusCode ?? /Api error with status (\d+)/.exec(e?.message ?? e)?.[1] ?? 0)
+
 /** A talk with one hub about one repository. */
 class Talk {
   private hubUrl = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
   private accessToken = process.env.HF_TOKEN || undefined
   private mustRestart = false // of an error only the words come through the hub's stream
-  constructor(private hub: typeof import('@huggingface/hub'), private order: Order, private pause: number) {}
+  constructor(private hub: typeof import('@huggingface/hub'), private order: Order, private manner: Required<Manner>) {}
 
   /** What all calls are given; `fetch` refuses an answer that begins elsewhere than it was asked to. */
   private options(signal?: AbortSignal) {
@@ -77,9 +84,11 @@ class Talk {
 
   /** What went wrong, in one sentence. */
   private refusal(e: any, what: string): Error {
-    const { repo, revision } = this.order, { statusCode } = e ?? {}, status = Number(statusCode ?? /Api error with status (\d+)/.exec(e?.message ?? e)?.[1])
-    const leave = `${this.hubUrl} does not give ${repo} (${status}): is the name right, are its terms accepted, is HF_TOKEN set?`
-    if (status === 401 || status === 403) return new Error(`weights: ${leave}`)
+    const { repo, revision } = this.order, status = statusOf(e)
+    const ask = 'is the name right, are its terms accepted, is HF_TOKEN set?'
+    if (status === 401 || status === 403) {
+      return new Error(`weights: ${this.hubUrl} does not give ${repo} (${status}): ${ask}`)
+    }
     if (status === 404) return new Error(`weights: ${this.hubUrl} has no ${what} of ${repo}, revision ${revision} (404)`)
     const answer = status ? `the hub answers ${status}` : reason(e).split('\n')[0]
     return new Error(`weights: ${what} of ${repo} could not be had from ${this.hubUrl}: ${answer}`)
@@ -89,7 +98,7 @@ class Talk {
   async list(): Promise<Wanted[]> {
     const all: Wanted[] = []
     try {
-      for await (const o of this.hub.listFiles({ ...this.options(AbortSignal.timeout(silence)), recursive: true })) {
+      for await (const o of this.hub.listFiles({ ...this.options(AbortSignal.timeout(this.manner.silence)), recursive: true })) {
         if (o.type === 'file') all.push({ name: o.path, size: o.lfs?.size ?? o.size, sum: o.lfs?.oid ?? o.oid ?? '' })
       }
     } catch (e) { throw this.refusal(e, 'list of files') }
@@ -98,14 +107,16 @@ class Talk {
 
   /** Write what is missing of a file to the end of its part. */
   private async append({ name, size }: Wanted, part: string, report: (n: number) => void): Promise<void> {
-    const stop = new AbortController(), timer = setTimeout(() => stop.abort(new Error(`not a byte for ${silence / 1000} s`)), silence)
+    const { silence } = this.manner, stop = new AbortController(), why = new Error(`not a byte for ${silence / 1000} s`)
+    const timer = setTimeout(() => stop.abort(why), silence)
     const file = fs.openSync(part, 'a')
     try {
       let at = sizeOf(part)
       // the plain protocol: it can go on in the middle, and any mirror speaks it
       const blob = await this.hub.downloadFile({ ...this.options(stop.signal), path: name, xet: false })
       if (!blob) throw Object.assign(new Error(), { statusCode: 404 })
-      if (blob.size !== size) throw Object.assign(new Error(`${blob.size} bytes are offered, ${size} were promised`), { final: true })
+      const lie = `${blob.size} bytes are offered, ${size} were promised`
+      if (blob.size !== size) throw Object.assign(new Error(lie), { final: true })
       for await (const bytes of at < size ? blob.slice(at).stream() : []) {
         fs.writeSync(file, bytes)
         report(bytes.length)
@@ -127,11 +138,11 @@ class Talk {
     for (let failed = 1; ; failed++) {
       try { return await this.append(wanted, part, report) } catch (e: any) {
         if (this.mustRestart) fs.rmSync(part, { force: true })
-        const size = sizeOf(part), status = Number(e?.statusCode)
+        const size = sizeOf(part), status = statusOf(e), isRefused = status >= 400 && status < 500 && status !== 429
         if (size > best) failed = 0
         best = Math.max(best, size)
-        if (failed === tries || e?.final || status >= 400 && status < 500 && status !== 429) throw this.refusal(e, wanted.name)
-        await new Promise(done => setTimeout(done, this.pause * 2 ** failed))
+        if (failed === tries || e?.final || isRefused) throw this.refusal(e, wanted.name)
+        await new Promise(done => setTimeout(done, this.manner.pause * 2 ** failed))
       }
     }
   }
@@ -153,17 +164,19 @@ class Talk {
 const partOf = ({ sum }: Wanted, to: string) => `${to}.${sum.slice(0, 16)}.part`
 
 /** Which of the files are wanted. */
-function choose(all: Wanted[], { repo, variant, file }: Order, needed: (all: string[], variant?: string) => string[]): Wanted[] {
-  const singles = all.filter(o => /^[\w.-]+\.(safetensors|ckpt)$/.test(o.name)), others = singles.map(o => o.name).join(', ') || 'none'
-  const found = singles.filter(o => o.name === file)
-  if (file && !found.length) throw new Error(`weights: ${repo} has no single file "${file}"; it has ${others}`)
+function choose(all: Wanted[], order: Order, needed: (all: string[], variant?: string) => string[]): Wanted[] {
+  const { repo, variant, file } = order, refuse = (why: string): never => { throw new Error(`weights: ${repo} has ${why}`) }
+  const singles = all.filter(o => /^[\w.-]+\.(safetensors|ckpt)$/.test(o.name)), found = singles.filter(o => o.name === file)
+  const others = singles.map(o => o.name).join(', ') || 'none'
+  if (file && !found.length) refuse(`no single file "${file}"; it has ${others}`)
   if (file) return found
-  const picked = needed(all.map(o => o.name), variant), isVariant = picked.some(o => o.includes(`.${variant}.`) || o.includes(`.${variant}-`))
-  const lacking = ['model_index.json', 'unet/config.json', 'vae/config.json', 'text_encoder/config.json'].find(o => !picked.includes(o))
-  if (lacking) throw new Error(`weights: ${repo} has no ${lacking}; single files for --file: ${others}`)
-  const part = ['unet', 'vae', 'text_encoder'].find(o => !picked.some(name => name.startsWith(`${o}/`) && !name.endsWith('config.json')))
-  if (part) throw new Error(`weights: ${repo} has no weights in ${part} that are read here`)
-  if (variant && !isVariant) throw new Error(`weights: ${repo} has no variant "${variant}"`)
+  const picked = needed(all.map(o => o.name), variant), parts = ['unet', 'vae', 'text_encoder']
+  const texts = ['model_index.json', ...parts.map(o => `${o}/config.json`)], lacking = texts.find(o => !picked.includes(o))
+  if (lacking) refuse(`no ${lacking}; single files for --file: ${others}`)
+  const weights = picked.filter(o => parts.includes(o.split('/')[0]) && !texts.includes(o))
+  const empty = parts.find(part => !weights.some(o => o.startsWith(`${part}/`)))
+  if (empty) refuse(`no weights in ${empty} that are read here`)
+  if (variant && !weights.some(o => o.split(/[.-]/).includes(variant))) refuse(`no variant "${variant}"`)
   return all.filter(o => picked.includes(o.name))
 }
 
@@ -177,7 +190,8 @@ function checked(files: Wanted[]): Wanted[] {
 /** Run `f` while no other download goes into the folder. */
 async function alone<T>(folder: string, f: () => Promise<T>): Promise<T> {
   const lock = path.join(folder, '.weights.part'), pid = Number(fs.existsSync(lock) && fs.readFileSync(lock, 'utf8'))
-  if (pid && pid !== process.pid && isAlive(pid)) throw new Error(`weights: another download into ${folder} is running (process ${pid})`)
+  const isTaken = pid && pid !== process.pid && isAlive(pid)
+  if (isTaken) throw new Error(`weights: another download into ${folder} is running (process ${pid})`)
   fs.mkdirSync(folder, { recursive: true })
   fs.writeFileSync(lock, String(process.pid))
   try { return await f() } finally { fs.rmSync(lock, { force: true }) }
@@ -189,18 +203,24 @@ function checkRoom(folder: string, missing: number): void {
   if (missing > free) throw new Error(`weights: ${gigabytes(missing)} are to come and ${folder} has room for ${gigabytes(free)}`)
 }
 
-/** Download what is missing; gives the folder, or the file that was asked for. `pause`: ms before trying again. */
-export async function download(order: Order, { say = console.log, pause = 1000 }: { say?: (line: string) => void, pause?: number } = {}): Promise<string> {
-  const [hub, { neededFiles }, { Progress }] = await Promise.all([import('@huggingface/hub'), import('miniai/weights'), import('miniai/plots')])
-  const talk = new Talk(hub, order, pause), files = checked(choose(await talk.list(), order, neededFiles)), { out } = order
+/** Download what is missing; gives the folder, or the file that was asked for. */
+export async function download(order: Order, manner: Manner = {}): Promise<string> {
+  const hub = await import('@huggingface/hub'), { neededFiles } = await import('miniai/weights')
+  const { Progress } = await import('miniai/plots'), { repo, revision, out } = order
+  const { say = console.log, pause = 1000, silence = 60_000 } = manner
+  const talk = new Talk(hub, order, { say, pause, silence }), all = await talk.list()
+  const files = checked(choose(all, order, neededFiles))
   const place = ({ name }: Wanted) => path.join(out, name)
   return alone(out, async () => {
     const missing: Wanted[] = []
     for (const o of files) if (await fault(place(o), o)) missing.push(o)
     const begun = missing.reduce((n, o) => n + sizeOf(partOf(o, place(o))), 0), total = missing.reduce((n, o) => n + o.size, 0)
     checkRoom(out, total - begun)
-    say(`${order.repo}, ${order.revision}: ${files.length} files, ${files.length - missing.length} of them there; ${gigabytes(total - begun)} to come, to ${out}`)
-    const bar = new Progress([], total, order.repo)
+    const there = `${files.length} files, ${files.length - missing.length} of them there`
+    say(`${repo}, ${revision}: ${there}; ${gigabytes(total - begun)} to come, to ${out}`)
+    const isHalf = order.variant || order.file || !all.some(o => /^unet\/.*\.fp16[.-]/.test(o.name))
+    if (!isHalf) say('with --variant fp16 it would be about half of that')
+    const bar = new Progress([], total, repo)
     bar.step(begun)
     for (const o of missing) await talk.get(o, place(o), n => bar.step(n))
     bar.finish()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
-import { loadModel, loadTensors, saveModel, saveTensors } from 'miniai/safetensors'
+import { loadModel, loadTensors, openTensors, saveModel, saveTensors } from 'miniai/safetensors'
 import { Linear, Sequential } from 'miniai/training'
 import { temporary } from './folders'
 
@@ -62,6 +62,18 @@ it('loadTensors reads half, brain, double and long numbers', () => {
   const { tensors } = loadTensors(path), values = (name: string) => [...tensors[name].dataSync()]
   for (const name of 'hbd') assert.deepEqual(values(name), [1.5, -2])
   assert.deepEqual(values('l'), [3, -4])
+})
+
+it('openTensors(path) tells shapes and types, reads each tensor when it is asked for, and no other file of that name', () => {
+  saveTensors(path, { a: tf.tensor([[1, 2]]), b: tf.tensor([3], [1], 'int32') }, { made: 'here' })
+  const { tensors: { a, b }, metadata } = openTensors(path), before = tf.memory().numTensors
+  assert.deepEqual([a.shape, a.type, b.shape, b.type, metadata], [[1, 2], 'F32', [1], 'I32', { made: 'here' }])
+  assert.deepEqual([a.read(), b.read()].map(o => [...o.dataSync()]), [[1, 2], [3]])
+  assert.equal(tf.memory().numTensors, before + 2)
+  saveTensors(path, { a: tf.tensor([[5, 6]]), b: tf.tensor([7], [1], 'int32') }, { made: 'here' })
+  assert.throws(() => b.read(), /a.safetensors was changed meanwhile$/)
+  writeFileSync(path, '')
+  assert.throws(() => a.read(), /a.safetensors was changed meanwhile$/)
 })
 
 it('loadTensors names the tensor that is wrong', () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { ClipText } from 'miniai/clip'
 import { tf, useBackend } from 'miniai/engine'
+import { Module } from 'miniai/training'
 import { sdUNet, UNet } from 'miniai/unet'
 import { Checkpoint, hollow, loadInto, openCheckpoint, openTorch, Part } from 'miniai/weights'
 import { asOriginal, cut, halved, headerBytes, layouts, oldVae, Raws, readRaws, tiny, torchFiles, widened, writeSafetensors,
@@ -86,13 +88,22 @@ const numbersOf = ({ tensors }: Part) => Object.keys(tensors).sort().map(name =>
   const x = tensors[name].read()
   try { return [name, Buffer.from(x.dataSync().buffer.slice(0)).toString('base64')] } finally { x.dispose() }
 })
-function pass(checkpoint: Checkpoint): Float32Array {
-  const unet = new UNet(checkpoint.unet.config), x = tf.sin(tf.range(0, 2 * 16 * 16 * 4)).reshape([2, 16, 16, 4])
-  loadInto(unet, checkpoint.unet)
-  const context = tf.cos(tf.range(0, 2 * 7 * 32)).reshape([2, 7, 32])
-  try { return tf.tidy(() => unet.forward(x, tf.tensor1d([3, 711.5]), context).dataSync()) as Float32Array } finally { unet.dispose() }
+/** `use` of a network with the weights of a part, as plain numbers. */
+function answers<M extends Module>(make: () => M, part: Part, use: (model: M) => tf.Tensor[]): Float32Array[] {
+  const model = hollow(make)
+  loadInto(model, part)
+  try { return tf.tidy(() => use(model).map(o => o.dataSync() as Float32Array)) } finally { model.dispose() }
 }
-let first: { numbers: unknown[], out: Float32Array }
+/** What networks with a checkpoint's weights make of some numbers. */
+function pass({ unet, textEncoder }: Checkpoint): Float32Array[] {
+  const waves = (...shape: number[]) => tf.sin(tf.range(0, shape.reduce((a, b) => a * b))).reshape(shape)
+  const ids = [[49406, 320, 1125, 539, 49407, 49407], [49406, 736, 5757, 267, 49406, 49407]]
+  return [
+    ...answers(() => new UNet(unet.config), unet, o => [o.forward(waves(2, 16, 16, 4), tf.tensor1d([3, 711.5]), waves(2, 7, 32))]),
+    ...answers(() => new ClipText(textEncoder.config), textEncoder, o => [o.forward(ids)])
+  ]
+}
+let first: { numbers: unknown[], out: Float32Array[] }
 
 for (const [form, make, options] of forms) {
   it(`openCheckpoint of ${form} gives the same configurations, tensors and answers`, () => {
@@ -101,7 +112,8 @@ for (const [form, make, options] of forms) {
     // a folder is the first form, and the others must agree with it
     const numbers = [unet, vae, textEncoder].map(numbersOf), out = pass(checkpoint)
     first ??= { numbers, out }
-    assert.ok(out.every(Number.isFinite) && out.some(o => Math.abs(o) > 0.1))
+    assert.equal(out.length, 2)
+    for (const x of out) assert.ok(x.every(Number.isFinite) && x.some(o => Math.abs(o) > 0.1))
     assert.deepEqual(out, first.out)
     numbers.forEach((o, i) => assert.deepEqual(o, first.numbers[i]))
     const { blockOutChannels, crossAttentionDim, layersPerBlock, downBlockTypes, upBlockTypes } = unet.config
@@ -123,7 +135,8 @@ it('openCheckpoint reads bfloat16 as the upper halves of single precision', () =
   const [brain, wide] = cut(readRaws(join(tiny, files.unet)))
   const [a, b] = [brain, wide].map(unet => pass(openCheckpoint(whole({ ...parts, unet }))))
   assert.deepEqual(a, b)
-  assert.notDeepEqual(a, first.out)
+  assert.notDeepEqual(a[0], first.out[0])
+  assert.deepEqual(a.slice(1), first.out.slice(1))
 })
 
 it('openCheckpoint says which tensors of a single file it leaves aside', () => {
