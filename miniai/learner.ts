@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (16d1b521a652)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (413d0840694e)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -340,7 +340,7 @@ export class ProgressCB extends Callback {
   }
   beforeEpoch({ epoch, iter, dls, training }: Learner): void {
     this.sum = 0
-    if (training) this.bar!.count = epoch * dls.train.length
+    if (training) this.bar!.count = epoch * dls.train.length + iter
   }
   afterBatch({ training, loss, batch }: Learner): void {
     if (!training) return void (this.sum += loss * batch[0].shape[0])
@@ -365,7 +365,7 @@ export class ProgressCB extends Callback {
   getState(): unknown { return { train: this.train, valid: this.valid } }
   setState(o: { train: number[], valid: { x: number, y: number }[] }): void {
     Object.assign(this, o)
-    if (this.bar) this.bar.count = this.train.length
+    this.bar?.goOn(this.train.length)
   }
 }
 
