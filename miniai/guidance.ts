@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (ef577aa91e9e)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (7c7daeb5c959)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
@@ -9,16 +9,7 @@ import { JitRandom, jit } from './jit'
 import { Callback, Learner, TrainCB } from './learner'
 import { loadModel } from './safetensors'
 import { Model, SampleOptions, Schedule, cosineSchedule, sample } from './samplers'
-import { Conditions, UNet } from './unet'
-
-// %% ../nbs/16_guidance.ipynb bc708421
-/** The network of notebook 16: classes 0 … 9, and 10 for "any digit"; pictures are folded. */
-export const digitsUNet = (): UNet => new UNet({
-  inChannels: 4, outChannels: 4, blockOutChannels: [32, 80], layersPerBlock: 1, normNumGroups: 8,
-  downBlockTypes: ['DownBlock2D', 'AttnDownBlock2D'], midBlockType: 'UNetMidBlock2D',
-  upBlockTypes: ['AttnUpBlock2D', 'UpBlock2D'], attentionHeadDim: 20,
-  resnetTimeScaleShift: 'scale_shift', numClassEmbeds: 11
-})
+import { Conditions, UNet, digitsUNet } from './unet'
 
 // %% ../nbs/16_guidance.ipynb 6e9d3ad6
 /** The schedule the digits are trained with. */
