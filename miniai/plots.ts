@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (0f7453e57197)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (f1729086dc05)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -228,10 +228,17 @@ export type ImageOptions = {
 }
 
 // %% ../nbs/00b_plots.ipynb 7b225cd2
+const squarish = (n: number) => Math.ceil(n / Math.floor(Math.sqrt(n)))
+function whole(name: string, n: number): number {
+  if (Number.isInteger(n) && n > 0) return n
+  throw new Error(`showImages: ${name} is a whole number from 1 on, got ${n}`)
+}
+
 /** How many pictures stand in a row, and the size of a cell and of the whole, in pixels. */
 function plan(tiles: Tile[], { titles = [], cols, scale = 1 }: ImageOptions) {
-  const n = tiles.length, across = Math.min(n, cols ?? Math.ceil(n / Math.floor(Math.sqrt(n))))
+  const n = tiles.length, across = Math.min(n, whole('cols', cols ?? squarish(n)))
   const gap = n > 1 ? 4 : 0, top = titles.length ? 20 : 0
+  whole('scale', scale)
   const cellW = scale * Math.max(...tiles.map(o => o.w)) + gap
   const cellH = scale * Math.max(...tiles.map(o => o.h)) + gap + top
   const w = across * cellW - gap, h = Math.ceil(n / across) * cellH - gap
@@ -629,12 +636,14 @@ type State = {
 
 function bar(o: State, seconds: number, last: boolean): Bundle {
   const of = o.total === undefined ? '' : ` of ${o.total}`
-  const plain = `${o.label || 'progress'}: ${o.count}${of}`
+  const words = [pace(o.count, o.total, seconds), o.note].filter(Boolean)
+  const name = o.label || 'progress', live = [`${name} ${words[0]}`, ...words.slice(1)].join(' · ')
+  const plain = last ? `${name}: ${o.count}${of}` : live
   const still: Bundle = o.chart ? figure(o.chart.traces, o.chart.layout) : {}
   if (last && o.chart) return { ...still, 'text/plain': plain }
   const size = of ? `value="${o.count}" max="${o.total || 1}"` : last ? 'value="1"' : ''
-  const words = [pace(o.count, o.total, seconds), o.note].filter(Boolean).map(safe).join(' · ')
-  const html = `${safe(o.label)} <progress ${size} style="width:20em"></progress> ${words}`
+  const bar = `${safe(o.label)} <progress ${size} style="width:20em"></progress>`
+  const html = `${bar} ${words.map(safe).join(' · ')}`
   return { 'text/html': `<div>${html}</div>${still['image/svg+xml'] ?? ''}`, 'text/plain': plain }
 }
 
