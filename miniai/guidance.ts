@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (7c7daeb5c959)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (43f507652e16)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
@@ -154,7 +154,7 @@ export type DigitOptions = Omit<Partial<SampleOptions>, 'seed'>
 
 /** Pictures [n, 28, 28, 1], 0 … 1, of the digits asked for, made `bs` at a time. */
 export async function makeDigits(unet: UNet, digits: number[],
-  { g = 1.8, seed = 1, from, to, ...rest }: DigitOptions = {}, bs = 100): Promise<tf.Tensor4D> {
+  { g = 1.65, seed = 1, from, to, ...rest }: DigitOptions = {}, bs = 100): Promise<tf.Tensor4D> {
   const odd = digits.length ? digits.find(o => ![...Array(11).keys()].includes(o)) : 'none'
   if (odd !== undefined) throw new Error(`makeDigits: wanted digits 0 to 9 (10: any), got ${odd}`)
   const parts: tf.Tensor[] = [], options = { steps: 20, sampler: 'dpmpp2m' as const, ...rest }
