@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (b367498291dc)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (25458e9781b6)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -122,22 +122,24 @@ export class ResBlock extends Module {
 }
 
 // %% ../nbs/13_unet.ipynb 9f7b26bb
-/** softmax(q kᵀ / √d) v for each head: q [n, l, c], k and v [n, m, c] → [n, l, c]. */
-export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, heads = 1): tf.Tensor {
+/** softmax(q kᵀ / √d + mask) v for each head: q [n, l, c], k and v [n, m, c] → [n, l, c]. */
+export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor,
+  heads = 1, mask?: tf.Tensor): tf.Tensor {
   const [n, l, c] = q.shape, d = c / heads
   const split = (x: tf.Tensor) => { // [n · heads, l or m, d]
     const [, m] = x.shape, byHead = tf.transpose(tf.reshape(x, [n, m, heads, d]), [0, 2, 1, 3])
     return tf.reshape(byHead, [n * heads, m, d])
   }
-  const mixed = tf.reshape(attend(split(q), split(k), split(v)), [n, heads, l, d])
+  const mixed = tf.reshape(attend(split(q), split(k), split(v), mask), [n, heads, l, d])
   return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [n, l, c])
 }
 
 // %% ../nbs/13_unet.ipynb 28465b41
 const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [x.shape[0], -1, x.shape.at(-1)!])
 
+// %% ../nbs/13_unet.ipynb 0a7e51ab
 /** A linear layer over the last axis of x [n, l, ni]. */
-function overLast(layer: Linear, x: tf.Tensor): tf.Tensor {
+export function overLast(layer: Linear, x: tf.Tensor): tf.Tensor {
   const [n, l, ni] = x.shape
   return tf.reshape(layer.call(tf.reshape(x, [n * l, ni])), [n, l, layer.nf])
 }
