@@ -131,7 +131,7 @@ if (require.main === module) {
     }
     const tell = () => { try { once() } catch (e) { console.error((e as Error).message) } }
     if (!flags.has('--watch')) return once()
+    watch(project, tell) // first, so that no save is missed meanwhile
     tell()
-    watch(project, tell)
   })
 }
