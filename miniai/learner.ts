@@ -1,8 +1,9 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (047c3375ad7a)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (b107790e36f6)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
 import { join } from 'path'
+import { inspect } from 'util'
 import { tf } from './engine'
 import { jit } from './jit'
 import { Progress, plot } from './plots'
@@ -231,6 +232,10 @@ export class Learner implements Learning {
     this.dl = dls.train
   }
 
+  /** The model, and how far the last fit came. */
+  [inspect.custom](): string {
+    return `Learner after ${this.epoch} of ${this.epochs} epochs\n${inspect(this.model)}`
+  }
   get listeners(): Callback[] { return this.told.cbs }
   get done(): number { return (this.epoch + this.iter / this.dls.train.length) / this.epochs }
 

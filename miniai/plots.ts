@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (0f7453e57197)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (d8413eed9327)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -629,12 +629,14 @@ type State = {
 
 function bar(o: State, seconds: number, last: boolean): Bundle {
   const of = o.total === undefined ? '' : ` of ${o.total}`
-  const plain = `${o.label || 'progress'}: ${o.count}${of}`
+  const words = [pace(o.count, o.total, seconds), o.note].filter(Boolean)
+  const name = o.label || 'progress', live = [`${name} ${words[0]}`, ...words.slice(1)].join(' · ')
+  const plain = last ? `${name}: ${o.count}${of}` : live
   const still: Bundle = o.chart ? figure(o.chart.traces, o.chart.layout) : {}
   if (last && o.chart) return { ...still, 'text/plain': plain }
   const size = of ? `value="${o.count}" max="${o.total || 1}"` : last ? 'value="1"' : ''
-  const words = [pace(o.count, o.total, seconds), o.note].filter(Boolean).map(safe).join(' · ')
-  const html = `${safe(o.label)} <progress ${size} style="width:20em"></progress> ${words}`
+  const bar = `${safe(o.label)} <progress ${size} style="width:20em"></progress>`
+  const html = `${bar} ${words.map(safe).join(' · ')}`
   return { 'text/html': `<div>${html}</div>${still['image/svg+xml'] ?? ''}`, 'text/plain': plain }
 }
 

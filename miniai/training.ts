@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (c89d2f66135e)
+// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (845094eb97cf)
 // Everything between a gradient and a network that reads digits: a loss for choices, layers that know their parameters, four optimizers, shuffled batches, and the loop.
 
 import { inspect } from 'util'
@@ -109,6 +109,8 @@ export class Linear extends Module {
     this.bias = bias ? spread([nf]) : null
   }
   forward(x: tf.Tensor): tf.Tensor {
+    const width = x.shape.at(-1)
+    if (width !== this.ni) throw new Error(`Linear: expected [..., ${this.ni}], got [${x.shape}]`)
     const o = tf.matMul(x, this.weight as tf.Tensor)
     return this.bias ? tf.add(o, this.bias) : o
   }

@@ -30,8 +30,9 @@ export async function startPeer(python: string, code: string) {
   const ask = async (kind: string, what: unknown) => {
     child.stdin.write(kind + JSON.stringify(what) + '\n')
     const { value } = await lines.next()
-    if (!value || value.startsWith('error')) throw new Error(`peer: ${value || 'Python ended'}`)
-    return Number(value)
+    if (value && !value.startsWith('error')) return Number(value)
+    child.kill() // or the bench would wait for it without end
+    throw new Error(`peer: ${value || 'Python ended'}`)
   }
   await ask('d', code)
   return { time: (text: string, n = 1) => ask('t', [text, n]), close: () => child.stdin.end() }

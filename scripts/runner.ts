@@ -2,7 +2,7 @@
 import * as path from 'path'
 import { Exercise, exercises } from './exercises'
 import { CodeCell, codeCells, directives, Notebook, Output } from './notebook'
-import { Collector, difference, jupyterMessage, spoken } from './outputs'
+import { Collector, difference, jupyterMessage, Message, spoken } from './outputs'
 
 const { createCompiler } = require('./kernel/compiler.cjs')
 const { createSession } = require('./kernel/session.cjs')
@@ -12,7 +12,7 @@ export interface Compiler { close(): void }
 
 /**
  * `flags`: those of `known` that are chosen; `limit`: seconds that a cell may take; `solve`: try
- * the exercises' solutions at the end.
+ * the exercises' solutions at the end; `onMessage`: is told what the cells say while they say it.
  */
 export interface RunOptions {
   root: string
@@ -21,6 +21,7 @@ export interface RunOptions {
   flags?: string[]
   limit?: number
   solve?: boolean
+  onMessage?: (message: Message) => void
 }
 
 /** What came of a notebook: `failures` are ready to print, `skipped` has the reasons of gaps. */
@@ -74,7 +75,11 @@ export async function runNotebook(
   let now = cells[0], said: Output[] = []
   const onOutput = (m: { type: string, [key: string]: any }) => {
     if (m.type === 'late') failures.push(failure(name, now, m.error, 'after the cell ended'))
-    else collector.add(said, jupyterMessage(m))
+    else {
+      const message = jupyterMessage(m)
+      collector.add(said, message)
+      options.onMessage?.(message)
+    }
     if (m.name === 'stderr') report.stderr += m.text
   }
   const session: Session = createSession({ compiler, root, cwd, onOutput })

@@ -9,7 +9,7 @@ import * as path from 'path'
 import { writeAtomic } from './atomic'
 import { command } from './command'
 import { codeCells, readNotebook } from './notebook'
-import { spoken } from './outputs'
+import { Message, spoken } from './outputs'
 import { openCompiler, Report, runNotebook } from './runner'
 import { notebookNames, openProject } from './settings'
 
@@ -21,13 +21,35 @@ export function log(report: Report): string {
   return texts.filter(([, text]) => text).map(([number, text]) => `[${number}] ${text}\n`).join('')
 }
 
+/**
+ * Repeats on `out` what cells print, and the state of their bars: on a terminal in one line that
+ * is written over, elsewhere (a log) as a line every `every` milliseconds.
+ */
+export function teller(out: NodeJS.WriteStream = process.stdout, every = 30_000) {
+  const erase = out.isTTY ? '\r\x1b[K' : ''
+  let told = performance.now(), isOpen = false
+  const show = (state: string) => {
+    const isDue = out.isTTY || performance.now() - told > every
+    if (!isDue) return
+    told = performance.now()
+    out.write(out.isTTY ? erase + state.slice(0, out.columns - 1) : `${state}\n`)
+    isOpen = true
+  }
+  return ({ type, content }: Message) => {
+    if (type === 'update_display_data') show(content.data['text/plain'] ?? '')
+    if (type !== 'stream') return
+    out.write((isOpen ? erase : '') + content.text)
+    isOpen = false
+  }
+}
+
 /** Run the notebook at `name` under `root` at full size in `folder`; whether all of it ran. */
 export async function train(root: string, name: string, folder: string): Promise<boolean> {
   fs.mkdirSync(folder, { recursive: true })
   Object.assign(process.env, { MINIAI_FULL: '1', MINIAI_RUN: folder })
   const compiler = openCompiler(root), nb = readNotebook(path.join(root, name), name)
   const cwd = path.dirname(path.join(root, name)), known = openProject(root).flags
-  const options = { root, cwd, known, flags: ['slow'], limit: 10 * day }
+  const options = { root, cwd, known, flags: ['slow'], limit: 10 * day, onMessage: teller() }
   console.log(`training ${name}, ${codeCells(nb).length} cells, in ${folder}`)
   const report = await runNotebook(compiler, nb, name, options).finally(() => compiler.close())
   // full size says other numbers than are stored
@@ -48,6 +70,7 @@ async function main(words: string[]): Promise<boolean> {
   const folder = path.join(root, 'runs', path.basename(name, '.ipynb')), start = performance.now()
   const isDone = await train(root, name, folder), files = fs.readdirSync(folder).join(', ')
   const seconds = Math.round((performance.now() - start) / 1000)
+  if (process.stdout.isTTY) process.stdout.write('\r\x1b[K') // a bar may still stand there
   console.log(`${isDone ? 'done' : 'stopped'} after ${seconds} s: ${files}`)
   return isDone
 }

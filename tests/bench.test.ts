@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { exitCode, isInstalled, table } from '../scripts/bench'
 import { row } from '../scripts/bench/row'
+import { runChild } from './children'
 import { temporary } from './folders'
 
 const rows = [row('fast work', [1, 2, 3], [2, 4, 6], 0.9), row('slow', [0.004], [0.001], 1)]
@@ -22,4 +24,13 @@ it('isInstalled(stamp): only peers of exactly these pins count as installed', ()
   writeFileSync(stamp, 'torch==2\nnbdev==3')
   assert.ok(isInstalled(stamp, pins))
   assert.ok(!isInstalled(stamp, ['torch==2', 'nbdev==4']))
+})
+
+const hasPython = spawnSync('python3', ['--version']).status === 0
+const onPython = hasPython ? it : it.skip
+onPython('a peer whose code fails says why, and does not keep the bench alive', () => {
+  const { err, status } = runChild(`const { startPeer } = require('./scripts/peer')
+await startPeer('python3', 'import nothing_of_this_name')`)
+  assert.match(err, /peer: error [^]*No module named \S*nothing_of_this_name/)
+  assert.equal(status, 1)
 })

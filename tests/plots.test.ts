@@ -252,7 +252,7 @@ it('progress(items) gives all items, in one display that ends with the last stat
   assert.deepEqual(got, [5, 6, 7])
   assert.equal(new Set(sent.map(o => o.id)).size, 1)
   assert.deepEqual(sent.map(o => o.update), [false, true])
-  assert.equal(sent[0].data['text/plain'], 'three: 0 of 3')
+  assert.equal(sent[0].data['text/plain'], 'three 0 of 3 · 0:00 · 0/s')
   assert.equal(sent.at(-1)!.data['text/plain'], 'three: 3 of 3')
   assert.match(sent.at(-1)!.data['text/html'], /three <progress value="3" max="3"/)
 })

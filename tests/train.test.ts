@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
-import { train } from '../scripts/train'
+import { teller, train } from '../scripts/train'
 import { project } from './project'
 
 const begin = 'import { existsSync, writeFileSync } from "fs"\nconst run = process.env.MINIAI_RUN!'
@@ -35,3 +35,19 @@ it('train goes on with the checkpoints of a notebook that failed, then removes t
   assert.deepEqual(fs.readdirSync(first.at), ['log.txt'])
   assert.match(fs.readFileSync(path.join(first.at, 'log.txt'), 'utf8'), /went on/)
 })
+
+for (const isTTY of [true, false]) {
+  it(`train repeats what cells say ${isTTY ? 'on a terminal' : 'in a log'}, bars too`, () => {
+    const written: string[] = []
+    const out = { isTTY, columns: 12, write: (o: string) => written.push(o) }
+    const tell = teller(out as unknown as NodeJS.WriteStream, 0)
+    const bar = (text: string) => ({ type: 'update_display_data',
+      content: { data: { 'text/plain': text } } })
+    tell(bar('epoch 1 of 5, loss 0.3'))
+    tell({ type: 'stream', content: { name: 'stdout', text: 'said\n' } })
+    tell({ type: 'stream', content: { name: 'stdout', text: 'more\n' } })
+    const erase = '\r\x1b[K', line = 'epoch 1 of 5, loss 0.3'
+    assert.deepEqual(written, isTTY ? [erase + line.slice(0, 11), `${erase}said\n`, 'more\n']
+      : [`${line}\n`, 'said\n', 'more\n'])
+  })
+}

@@ -23,7 +23,8 @@ class Block(nn.Module):
     self.conv1, self.norm1 = conv(ni, nf, 3, stride), nn.BatchNorm2d(nf)
     self.conv2, self.norm2 = conv(nf, nf), nn.BatchNorm2d(nf)
     self.skip = nn.Identity() if ni == nf else conv(ni, nf, 1)
-    self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False) if stride == 2 else nn.Identity()
+    half = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+    self.pool = half if stride == 2 else nn.Identity()
   def forward(self, x):
     h = F.relu(self.norm1(self.conv1(x)))
     return F.relu(self.norm2(self.conv2(h)) + self.skip(self.pool(x)))
@@ -70,21 +71,24 @@ class InTurnCB extends Callback {
 
 async function epochs(python: string, train: Dataset): Promise<Row> {
   const model = resnet(), count = Object.values(model.params()).reduce((n, v) => n + v.size, 0)
-  const peer = await startPeer(python, theirs.replace('PARAMS', `${count}`)), turns = new InTurnCB(peer)
-  const some = train.batch(Array.from({ length: items }, (_, i) => i))
-  await digitLearner(model, new Dataset(...some), { cbs: [turns] }).fit(rounds + 1, { valid: false })
+  const peer = await startPeer(python, theirs.replace('PARAMS', `${count}`))
+  const turns = new InTurnCB(peer)
+  const some = train.batch([...Array(items).keys()])
+  const learn = digitLearner(model, new Dataset(...some), { cbs: [turns] })
+  await learn.fit(rounds + 1, { valid: false })
   peer.close()
   model.dispose()
   const [ours, others] = [turns.ours, turns.peer].map(o => o.slice(1)) // the first one compiles
   return row(`ResNet of notebook 10, epoch of ${items} / torch`, ours, others, 1)
 }
 
-/** The whole recipe from `a` as seed: its accuracy on the test set with `tta`, and the seconds of training. */
+/** The whole recipe from seed `a`: accuracy on the test set with `tta`, seconds of training. */
 async function whole(a: number, train: Dataset, test: Dataset): Promise<[number, number]> {
   seed(a)
   const model = resnet(), start = performance.now()
   await digitLearner(model, train).fit(5, { valid: false })
-  const took = (performance.now() - start) / 1000, [x, y] = test.batch(Array.from({ length: test.length }, (_, i) => i))
+  const took = (performance.now() - start) / 1000
+  const [x, y] = test.batch([...Array(test.length).keys()])
   const right = tf.tidy(() => accuracy(tta(model, x), y).dataSync()[0])
   tf.dispose([x, y])
   model.dispose()
@@ -93,12 +97,15 @@ async function whole(a: number, train: Dataset, test: Dataset): Promise<[number,
 
 export async function run(python: string): Promise<Row[]> {
   await useBackend()
-  const { train, test } = await loadDigits(), ratio = await epochs(python, train), all: [number, number][] = []
+  const { train, test } = await loadDigits(), ratio = await epochs(python, train)
+  const all: [number, number][] = []
   for (const a of [1, 2, 3]) all.push(await whole(a, train, test))
   const [right, took] = [0, 1].map(k => median(all.map(o => o[k])))
   return [
     ratio,
-    { work: 'its accuracy on the test set, median of three seeds', ours: right.toFixed(4), peer: '', ratio: right, bar: '≥ 0.994', ok: right >= 0.994 },
-    { work: 'minutes of its five epochs of 60,000', ours: time(took), peer: '', ratio: took / 60, bar: '≤ 5', ok: took <= 300 },
+    { work: 'its accuracy on the test set, median of three seeds', ours: right.toFixed(4),
+      peer: '', ratio: right, bar: '≥ 0.994', ok: right >= 0.994 },
+    { work: 'minutes of its five epochs of 60,000', ours: time(took),
+      peer: '', ratio: took / 60, bar: '≤ 5', ok: took <= 300 },
   ]
 }

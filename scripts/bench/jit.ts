@@ -127,9 +127,9 @@ function unetStep() {
   const model = unet(), optimizer = tf.train.adam(1e-3), shape = [128, 28, 28, 1]
   const [x, noise] = [7, 8].map(seed => tf.randomNormal(shape, 0, 1, 'float32', seed))
   const t = tf.randomUniform([128], 0, 1000, 'float32', 9)
-  const step = (x: tf.Tensor, t: tf.Tensor, noise: tf.Tensor) => optimizer.minimize(() =>
+  const step = (...[x, t, noise]: tf.Tensor[]) => optimizer.minimize(() =>
     tf.mean(tf.squaredDifference(model(x, t), noise)) as tf.Scalar, true, params)!
-  return { step, args: [x, t, noise] as const }
+  return { step, args: [x, t, noise] }
 }
 
 function mlpStep() {
@@ -138,17 +138,28 @@ function mlpStep() {
   const ws = [[784, 50], [50], [50, 10], [10]].map((s, i) => tf.variable(start(s, i)))
   const optimizer = tf.train.momentum(0.1, 0.9), x = tf.randomUniform([50, 784], 0, 1, 'float32', 5)
   const y = tf.oneHot(tf.tensor1d([...Array(50).keys()].map(i => i % 10), 'int32'), 10)
-  const step = (x: tf.Tensor, y: tf.Tensor) => optimizer.minimize(() => {
+  const step = (...[x, y]: tf.Tensor[]) => optimizer.minimize(() => {
     const h = tf.relu(tf.add(tf.matMul(x, ws[0]), ws[1]))
     const logits = tf.logSoftmax(tf.add(tf.matMul(h, ws[2]), ws[3]))
     return tf.neg(tf.mean(tf.sum(tf.mul(logits, y), 1))) as tf.Scalar
   }, true, ws)!
-  return { step, args: [x, y] as const }
+  return { step, args: [x, y] }
 }
 
 function finish(loss: tf.Tensor): void {
   loss.dataSync()
   loss.dispose()
+}
+
+type Step = (...args: tf.Tensor[]) => tf.Tensor
+
+/** What is timed: a step in three forms, called `theirs` in the peers, `n` runs for one time. */
+function work(name: string, theirs: string, n: number, o: { step: Step, args: tf.Tensor[] }) {
+  const [graph, fused] = [false, true].map(xla => jit(o.step, { xla }))
+  const forms = { eager: o.step, graph, jit: fused }
+  for (const f of [graph, fused, graph, fused, graph, fused]) finish(f(...o.args)) // compiles
+  const run = (form: keyof typeof forms) => seconds(() => finish(forms[form](...o.args)), n)
+  return { name, run, theirs: (peer: Peer) => peer.time(theirs, n) }
 }
 
 /** PyTorch whose threads wait as `policy` says: OpenMP reads it when it starts. */
@@ -160,24 +171,20 @@ async function torch(python: string, policy?: string) {
 /** The bars' rows and those beside them; a step has been compiled before its time is taken. */
 export async function run(python: string): Promise<Row[]> {
   await useBackend('tensorflow')
-  const u = unetStep(), m = mlpStep()
-  const unetJit = jit(u.step, { xla: true }), mlpJit = jit(m.step, { xla: true })
-  for (let i = 0; i < 3; i++) {
-    finish(unetJit(...u.args))
-    finish(mlpJit(...m.args))
+  const works = [work('U-Net step, batch 128', 'unet_step()', 1, unetStep()),
+    work('MLP step, batch 50', 'mlp_step()', 501, mlpStep())]
+  const rows: Row[] = []
+  const add = async (i: number, name: string, peer: () => Promise<number>, most = Infinity) => {
+    const o = await alternate(() => works[i].run('jit'), peer, 9)
+    const line = row(`${works[i].name}: jit / ${name}`, o.ours, o.peer, most)
+    rows.push(most < Infinity ? line : { ...line, bar: 'none' })
   }
-  const rows: Row[] = [], unet = () => seconds(() => finish(unetJit(...u.args)))
-  const mlp = () => seconds(() => finish(mlpJit(...m.args)), 501)
-  const works = [['U-Net step, batch 128', unet, 'unet_step()', 1],
-    ['MLP step, batch 50', mlp, 'mlp_step()', 501]] as const
   const against = async (name: string, peer: Peer, bars = [Infinity, Infinity]) => {
-    for (const [i, most] of bars.entries()) {
-      const [work, ours, theirs, n] = works[i]
-      const o = await alternate(ours, () => peer.time(theirs, n), 9)
-      const line = row(`${work}: jit / ${name}`, o.ours, o.peer, most)
-      rows.push(most < Infinity ? line : { ...line, bar: 'none' })
-    }
+    for (const [i, most] of bars.entries()) await add(i, name, () => works[i].theirs(peer), most)
     peer.close()
+  }
+  for (const form of ['eager', 'graph'] as const) {
+    for (const [i, o] of works.entries()) await add(i, form, async () => o.run(form))
   }
   await against('PyTorch eager', await torch(python), [0.9, 0.5])
   await against('PyTorch eager, OMP_WAIT_POLICY=passive', await torch(python, 'passive'))

@@ -9,7 +9,7 @@ import { startPeer } from '../peer'
 import { row, type Row } from './row'
 
 const theirs = `
-import torch, numpy as np
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 torch.set_num_threads(2)

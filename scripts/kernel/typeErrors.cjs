@@ -15,8 +15,16 @@ function report({ start, end, messageText, code, fileName }, lines, n) {
   return [`cell [${n}] line ${first}`, ...rest, `    ${source}`, `    ${mark}`]
 }
 
-const EXPORTED_TWICE = 2323
+const EXPORTED_TWICE = 2323, NO_MODULE = 2307
 const ADVICE = 'a cell needs no "export": "//| export" in its first line puts it into the module'
+
+/** @param {Diagnostic} d what we say of it, where TypeScript's words do not help */
+function advised(d) {
+  const [module] = d.code === NO_MODULE ? /'miniai\/[^']*'/.exec(d.messageText) ?? [] : []
+  const missing = `Cannot find module ${module}; its notebook makes it, with "npm run export"`
+  if (module) return { ...d, messageText: missing }
+  return d.code === EXPORTED_TWICE ? { ...d, messageText: ADVICE } : d
+}
 
 /**
  * tslab adds a line that exports each name of a cell. What TypeScript finds there is not the
@@ -28,7 +36,7 @@ function theirs(ds, lines) {
   const own = ds.filter(d => d.fileName || d.start.line < lines.length)
   return (own.length ? own : ds)
     .filter((d, i, all) => !isAgain(d) || d.start.offset !== all[i - 1]?.start.offset)
-    .map(d => d.code === EXPORTED_TWICE ? { ...d, messageText: ADVICE } : d)
+    .map(advised)
 }
 
 /**
