@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (dca6b2cdad08)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (5fa4a8f3bbdb)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -50,6 +50,15 @@ export class Downsample extends Module {
 }
 
 // %% ../nbs/13_unet.ipynb c293a9c9
+/** Kernel [3, 3, ni, nf] for repeated pixels → [4, 4, nf, ni], what one pixel paints. */
+function brush(kernel: tf.Tensor): tf.Tensor4D {
+  const turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+  const places = [[0, 0], [0, 1], [1, 0], [1, 1]]
+  const laid = places.map(([y, x]) => tf.pad(turned, [[y, 1 - y], [x, 1 - x], [0, 0], [0, 0]]))
+  return laid.reduce((a, b) => tf.add(a, b)) as tf.Tensor4D
+}
+
+// %% ../nbs/13_unet.ipynb 7e20a4f1
 /** Twice the size, or [h, w], by repeating pixels; then a convolution. */
 export class Upsample extends Module {
   conv: Conv
@@ -59,7 +68,11 @@ export class Upsample extends Module {
   }
   forward(x: tf.Tensor): tf.Tensor { return this.to(x, [2 * x.shape[1]!, 2 * x.shape[2]!]) }
   to(x: tf.Tensor, size: [h: number, w: number]): tf.Tensor {
-    return this.conv.call(tf.image.resizeNearestNeighbor(x as tf.Tensor4D, size))
+    const small = x as tf.Tensor4D, [n, h, w] = small.shape, { weight, bias, nf } = this.conv
+    const isTwice = size[0] === 2 * h && size[1] === 2 * w
+    if (!isTwice) return this.conv.call(tf.image.resizeNearestNeighbor(small, size))
+    const shape: typeof small.shape = [n, 2 * h, 2 * w, nf], kernel = brush(weight as tf.Tensor)
+    return tf.add(tf.conv2dTranspose(small, kernel, shape, 2, 'same'), bias!)
   }
 }
 

@@ -24,7 +24,7 @@ export function runChild(code: string, env: NodeJS.ProcessEnv = {}, flags: strin
   const names = 'const { tf, useBackend } = require("miniai/engine")'
   const program = `${names}; void (async () => {${code}\n})()`
   const args = [...flags, '-r', './scripts/load.cjs', '-e', program]
-  const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 60_000,
+  const options = { cwd: join(__dirname, '..'), encoding: 'utf8', timeout: 120_000,
     env: { ...process.env, ...env } } as const
   const { stdout, stderr, status } = spawnSync(process.execPath, args, options)
   return { out: stdout.trim(), err: stderr.trim(), status }

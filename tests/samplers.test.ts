@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { noisify } from 'miniai/ddpm'
 import { tf, useBackend } from 'miniai/engine'
 import { getState, randn, seed } from 'miniai/random'
 import { Model, SampleOptions, euler, fromConfig, linearSchedule, sample, samplers } from 'miniai/samplers'
@@ -113,6 +114,23 @@ for (const [name, config, first, sum] of fromPicture) {
     const total = sumOf(name, config, first)
     assert.ok(Math.abs(total - sum) < 1e-2 * Math.max(1, sum / 1000), `${total} for ${sum}`)
   })
+}
+
+type Noised = { config: Record<string, unknown>, steps: number | null, timesteps: number[], out: number[] }
+const { shape: three, x0, noise: eps, cases: noised }: { shape: typeof shape, x0: number[], noise: number[], cases: Noised[] } =
+  JSON.parse(readFileSync(join(__dirname, 'fixtures', 'noised.json'), 'utf8'))
+
+/** Pictures with noise, each at its own timestep: of the schedule itself, or of a sampler's `steps`. */
+function noisedAt({ config, steps, timesteps }: Noised): tf.Tensor {
+  const { schedule, sampler, ...options } = fromConfig(config), [pictures, noises] = [x0, eps].map(o => tf.tensor4d(o, three))
+  const abars = tf.tensor4d(timesteps.map(t => schedule.abar[t]), [3, 1, 1, 1])
+  if (!steps) return noisify(pictures, noises, abars)
+  const o = sampler(schedule, { ...options, steps }), item = (x: tf.Tensor, i: number) => tf.slice(x, [i, 0, 0, 0], [1, -1, -1, -1])
+  return tf.concat(timesteps.map((t, i) => o.noised(item(pictures, i), item(noises, i), o.timesteps.indexOf(t))))
+}
+for (const o of noised) {
+  it(`noise on pictures at ${o.timesteps} of ${o.config._class_name}: what diffusers' add_noise gives`, () =>
+    close(tf.tidy(() => noisedAt(o).dataSync()), o.out, 1e-5))
 }
 
 const steps = 5, four: [number, number, number, number] = [2, 4, 4, 1]
