@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (293639ced4eb)
+// Do not edit: made by "npm run export" from ../nbs/09_activations.ipynb (f9d4b4858d07)
 // Most networks that do not learn could; their numbers have run off to zero or to infinity on the way. How to look inside, and three ways to put it right: at the beginning, from the data, and all the time.
 
 import { tf } from './engine'
@@ -75,7 +75,7 @@ export class ActivationStats extends Callback {
     }
     to.means.push(sum / n)
     to.stds.push(Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2)))
-    to.dead.push(dead / n)
+    to.dead.push(Number.isFinite(sum) ? dead / n : NaN) // what ran off is a gap in the chart
     to.hists.push(histogram(xs))
   }
   cleanupFit(): void { for (const o of this.hooks) o.remove() }
@@ -92,6 +92,8 @@ export class ActivationStats extends Callback {
   deadChart(): void { this.curves('dead', 'outputs near zero') }
   /** Histograms side by side, a column a batch, brighter for more: log(1 + count). */
   colorDim(i = 0): void {
+    const n = this.stats.length, wanted = `wanted one of ${n} layers seen in a fit, got ${i}`
+    if (!this.stats[i]) throw new RangeError(`ActivationStats.colorDim: ${wanted}`)
     const { name, hists } = this.stats[i], title = `outputs of ${name}, −${reach} to ${reach}`
     const z = Array.from({ length: bins }, (_, k) => hists.map(o => Math.log1p(o[k])))
     plot([{ type: 'heatmap', z }], { title, height: 220 })
@@ -114,40 +116,70 @@ export class GeneralRelu extends Module {
   }
 }
 
+// %% ../nbs/09_activations.ipynb 06d7939d
+/** What `f` gives while `model` is set to use; each layer is then set back, also after an error. */
+export function inUse<T>(model: Module, f: () => T): T {
+  const modes = [...model.modules()].map(o => [o, o.training] as const)
+  model.train(false)
+  try { return f() } finally { for (const [o, training] of modes) o.training = training }
+}
+
 // %% ../nbs/09_activations.ipynb 84843041
-/** Mean and deviation of what `layer` puts out for a batch. */
-function outOf(model: Module, layer: Module, xb: tf.Tensor): [mean: number, sd: number] {
-  let found: [number, number] = [NaN, NaN]
+/** Of what `layer` puts out for a batch: mean and deviation, and deviation from item to item. */
+function outOf(model: Module, layer: Module, xb: tf.Tensor): number[] {
+  let found: number[] = []
   const hook = new Hook(layer, out => {
-    const { mean, variance } = tf.moments(out)
-    found = [mean.dataSync()[0], Math.sqrt(variance.dataSync()[0])]
+    const { mean, variance } = tf.moments(out), items = tf.moments(out, 0).variance
+    const [m, ...squares] = tf.stack([mean, variance, tf.mean(items)]).dataSync()
+    found = [m, ...squares.map(Math.sqrt)]
   })
-  tf.tidy(() => void model.call(xb))
-  hook.remove()
+  try { inUse(model, () => tf.tidy(() => void model.call(xb))) } finally { hook.remove() }
   return found
 }
 
+// %% ../nbs/09_activations.ipynb 21dbea47
+type Aim = { xb: tf.Tensor, eps: number, tries: number }
+
+/** Correct `o` until what the module behind it, `seen`, puts out has mean 0 and deviation 1. */
+function correct(model: Module, [o, seen]: [Linear, Module], { xb, eps, tries }: Aim): void {
+  const name = Object.entries(model.state()).find(([, v]) => v === o.weight)![0]
+  for (let i = 0; ; i++) {
+    const [mean, sd, apart] = outOf(model, seen, xb)
+    if (Math.abs(mean) < eps && Math.abs(sd - 1) < eps) return
+    const [m, s] = [mean, sd].map(o => o.toPrecision(2))
+    const found = `behind "${name}" the mean is ${m}, the deviation ${s}`
+    const isRight = apart > 1e-6 * (1 + Math.abs(mean)) // more than rounding makes
+    if (!isRight) throw new Error(`lsuvInit: ${found}, wanted numbers that differ between items`)
+    if (i === tries) return console.warn(`lsuvInit: after ${tries} tries, ${found}`)
+    tf.tidy(() => {
+      o.bias?.assign(tf.sub(o.bias, mean) as tf.Variable)
+      o.weight.assign(tf.div(o.weight, sd) as tf.Variable)
+    })
+  }
+}
+
 // %% ../nbs/09_activations.ipynb a4cc260a
-/** Corrects each Linear but the last until its activation has mean 0, deviation 1 for a batch. */
+/**
+ * Corrects each Linear but the last until the module behind it, its activation, has mean 0 and
+ * deviation 1 for a batch. Warns where that is not reached, as behind a ReLU.
+ */
 export function lsuvInit(model: Module, xb: tf.Tensor, { eps = 1e-3, tries = 20 } = {}): void {
   const layers = [...model.modules()]
-  const linears = layers.filter((o): o is Linear => o instanceof Linear)
+  const linears = layers.filter((o): o is Linear => o instanceof Linear), n = linears.length
+  if (n < 2) throw new Error(`lsuvInit: wanted a model with two Linears or more, got ${n}`)
   for (const o of linears.slice(0, -1)) {
-    const seen = layers[layers.indexOf(o) + 1] // its activation
-    for (let i = 0; i < tries; i++) {
-      const [mean, sd] = outOf(model, seen, xb)
-      if (Math.abs(mean) < eps && Math.abs(sd - 1) < eps) break
-      tf.tidy(() => {
-        o.bias?.assign(tf.sub(o.bias, mean) as tf.Variable)
-        o.weight.assign(tf.div(o.weight, sd) as tf.Variable)
-      })
-    }
+    correct(model, [o, layers[layers.indexOf(o) + 1]], { xb, eps, tries })
   }
 }
 
 // %% ../nbs/09_activations.ipynb d7a72ea8
 function normalise(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, eps: number): tf.Tensor {
   return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, eps)))
+}
+
+function wants({ nf, constructor }: Module & { nf: number }, x: tf.Tensor, rank = 2): void {
+  const isRight = x.rank >= rank && x.shape.at(-1) === nf
+  if (!isRight) throw new RangeError(`${constructor.name}: wanted [..., ${nf}], got [${x.shape}]`)
 }
 
 // %% ../nbs/09_activations.ipynb 29c26ad9
@@ -161,6 +193,7 @@ export class LayerNorm extends Module {
     this.bias = tf.tidy(() => tf.variable(tf.zeros([nf])))
   }
   forward(x: tf.Tensor): tf.Tensor {
+    wants(this, x, 1)
     const { mean, variance } = tf.moments(x, -1, true)
     return tf.add(tf.mul(normalise(x, mean, variance, this.eps), this.weight), this.bias)
   }
@@ -204,6 +237,7 @@ export class BatchNorm extends Module {
     return { mean, variance }
   }
   forward(x: tf.Tensor): tf.Tensor {
+    wants(this, x)
     const { mean, variance } = this.moments(x)
     return tf.add(tf.mul(normalise(x, mean, variance, this.eps), this.weight), this.bias)
   }
@@ -216,11 +250,13 @@ export class GroupNorm extends Module {
   bias: tf.Variable
   constructor(public groups: number, public nf: number, public eps = 1e-5) {
     super()
-    if (nf % groups) throw new RangeError(`GroupNorm: ${nf} features make no ${groups} groups`)
+    const isRight = Number.isInteger(groups) && groups > 0 && nf % groups === 0
+    if (!isRight) throw new RangeError(`GroupNorm: ${nf} features make no ${groups} groups`)
     this.weight = tf.tidy(() => tf.variable(tf.ones([nf])))
     this.bias = tf.tidy(() => tf.variable(tf.zeros([nf])))
   }
   forward(x: tf.Tensor): tf.Tensor {
+    wants(this, x)
     const { groups, nf } = this, n = x.shape[0]
     const split = tf.reshape(x, [n, -1, groups, nf / groups])
     const { mean, variance } = tf.moments(split, [1, 3], true)

@@ -1,9 +1,9 @@
-// Do not edit: made by "npm run export" from ../nbs/10_convnet.ipynb (cf463f9ee51d)
+// Do not edit: made by "npm run export" from ../nbs/10_convnet.ipynb (6924a9463497)
 // A small window that slides over a picture, and networks made of it: from six plain loops to a ResNet that reads all but a few dozen of ten thousand unseen digits.
 
 import { join } from 'path'
 import { inspect } from 'util'
-import { BatchNorm, Hook } from './activations'
+import { BatchNorm, Hook, inUse } from './activations'
 import { tf } from './engine'
 import { loadMnist } from './files'
 import type { Digits } from './files'
@@ -63,7 +63,8 @@ type Parts = { scale: tf.Tensor, mean: tf.Tensor, r: tf.Tensor }
 function normGrads(dy: tf.Tensor, x: tf.Tensor, { scale, mean, r }: Parts): tf.Tensor[] {
   const n = x.size / mean.size, s = perFeature(dy), a = tf.mul(r, scale)
   const sx = tf.mul(tf.sub(perFeature(tf.mul(dy, x)), tf.mul(mean, s)), r) // Σ dy·x̂, [c]
-  const q = tf.div(tf.mul(tf.mul(a, r), sx), n), rest = tf.sub(tf.mul(q, mean), tf.div(tf.mul(a, s), n))
+  const q = tf.div(tf.mul(tf.mul(a, r), sx), n)
+  const rest = tf.sub(tf.mul(q, mean), tf.div(tf.mul(a, s), n))
   return [tf.add(tf.sub(tf.mul(dy, a), tf.mul(x, q)), rest), sx, s]
 }
 
@@ -76,20 +77,22 @@ const batchNorm = (x: tf.Tensor, { scale, mean, r }: Parts, shift: tf.Tensor) =>
   tf.customGrad((...args) => {
     const [x, scale, shift] = args as tf.Tensor[], save = args[3] as tf.GradSaveFunc
     save([x, scale, mean, r])
-    return { value: affine(x, { scale, mean, r }, shift),
-      gradFunc: (dy: tf.Tensor, [x, scale, mean, r]: tf.Tensor[]) => normGrads(dy, x, { scale, mean, r }) }
+    const gradFunc = (dy: tf.Tensor, [x, scale, mean, r]: tf.Tensor[]) =>
+      normGrads(dy, x, { scale, mean, r })
+    return { value: affine(x, { scale, mean, r }, shift), gradFunc }
   })(x, scale, shift)
 
 // %% ../nbs/10_convnet.ipynb 405af54b
-/** `BatchNorm` of pictures x [n, h, w, nf] in fewer passes: the same numbers, names and gradients. */
+/** `BatchNorm` of pictures x [n, h, w, nf] in fewer passes: the same numbers and gradients. */
 export class FusedNorm extends BatchNorm {
   private by(mean: tf.Tensor, variance: tf.Tensor): Parts {
     return { scale: this.weight, mean, r: tf.rsqrt(tf.add(variance, this.eps)) }
   }
   forward(x: tf.Tensor): tf.Tensor {
-    if (x.rank !== 4) throw new RangeError(`FusedNorm: wanted [n, h, w, ${this.nf}], got [${x.shape}]`)
+    const { nf } = this, isRight = x.rank === 4 && x.shape[3] === nf
+    if (!isRight) throw new RangeError(`FusedNorm: wanted [n, h, w, ${nf}], got [${x.shape}]`)
     if (!this.training) return affine(x, this.by(this.running_mean, this.running_var), this.bias)
-    const n = x.size / this.nf, mean = tf.div(perFeature(x), n)
+    const n = x.size / nf, mean = tf.div(perFeature(x), n)
     const variance = tf.relu(tf.sub(tf.div(perFeature(tf.square(x)), n), tf.square(mean)))
     this.track(mean, variance, n)
     return batchNorm(x, this.by(mean, variance), this.bias)
@@ -113,7 +116,7 @@ export class ConvBlock extends Module {
 /** What a classifier is for: pictures [size, size, ni] of n classes. */
 export type Pictures = { ni?: number, n?: number, size?: number }
 
-/** Pixels [n, size, size, ni], 0 … 1, through `body` to nf features, through `head` to n classes. */
+/** Pixels [n, size, size, ni], 0 … 1, by `body` to nf features, by `head` to n classes. */
 export class Classifier extends Module {
   head: Linear
   constructor(public body: Module[], public nf: number, public wants: Pictures = {}) {
@@ -130,9 +133,17 @@ export class Classifier extends Module {
   forward(x: tf.Tensor): tf.Tensor { return this.head.call(this.features(x)) }
 }
 
+// %% ../nbs/10_convnet.ipynb e56e714b
+function wantFeatures(who: string, nfs: number[]): void {
+  const isRight = nfs.length > 0 && nfs.every(nf => Number.isInteger(nf) && nf > 0)
+  const wanted = 'wanted numbers of features ≥ 1, at least one'
+  if (!isRight) throw new RangeError(`${who}: ${wanted}, got [${nfs}]`)
+}
+
 // %% ../nbs/10_convnet.ipynb d3583fb8
 /** Convolutions to nfs[i] features, every other one with stride 2, the first one 5×5. */
 export function plainnet(nfs = [32, 32, 64, 64, 128], pictures: Pictures = {}): Classifier {
+  wantFeatures('plainnet', nfs)
   const block = (nf: number, i: number) =>
     new ConvBlock(i ? nfs[i - 1] : pictures.ni ?? 1, nf, { ks: i ? 3 : 5, stride: i % 2 ? 1 : 2 })
   return new Classifier(nfs.map(block), nfs.at(-1)!, pictures)
@@ -165,15 +176,14 @@ export function summary(model: Module, x: tf.Tensor): Cost[] {
     costs.push({ layer: layer.constructor.name + layer.text, out: out.shape.slice(1),
       params: ownSize(layer), mflops: 2 * each * out.size / x.shape[0] / 1e6 })
   }))
-  const { training } = model
-  tf.tidy(() => void model.train(false).call(x))
-  model.train(training)
-  for (const o of hooks) o.remove()
+  try { inUse(model, () => tf.tidy(() => void model.call(x))) } finally {
+    for (const o of hooks) o.remove()
+  }
   return Object.defineProperty(costs, inspect.custom, { value: () => table(costs) })
 }
 
 // %% ../nbs/10_convnet.ipynb a87aebd9
-/** relu(f(x) + x), f two convolutions: [n, h, w, ni] to [n, ⌈h / stride⌉, …, nf]. He et al. (2015). */
+/** relu(f(x) + x), f two convolutions (He et al., 2015): ni to nf features, h / stride. */
 export class ResBlock extends Module {
   first: ConvBlock
   conv: Conv
@@ -196,6 +206,7 @@ export class ResBlock extends Module {
 // %% ../nbs/10_convnet.ipynb 7ca3ce12
 /** A 5×5 convolution of stride 2, then ResBlocks to nfs[i] features, all but the first halving. */
 export function resnet(nfs = [16, 64, 128], pictures: Pictures = {}): Classifier {
+  wantFeatures('resnet', nfs)
   const blocks = nfs.map((nf, i) => new ResBlock(nfs[Math.max(0, i - 1)], nf, i ? 2 : 1))
   const stem = new ConvBlock(pictures.ni ?? 1, nfs[0], { ks: 5, stride: 2 })
   return new Classifier([stem, ...blocks], nfs.at(-1)!, pictures)
@@ -247,7 +258,7 @@ export function moved(x: tf.Tensor, moves: Move[]): tf.Tensor4D {
 }
 
 // %% ../nbs/10_convnet.ipynb c632f076
-/** The most that `jitter` does: shift and erased sides in pixels, turn in degrees, scale as a share. */
+/** The most that `jitter` does: shift, erased sides in pixels, turn in degrees, scale a share. */
 export type Jitter = { shift?: number, turn?: number, scale?: number, erase?: number }
 
 // %% ../nbs/10_convnet.ipynb 2438e48e
@@ -316,23 +327,29 @@ export const looks: Move[] = [{}, { right: 1 }, { right: -1 }, { down: 1 }, { do
 // %% ../nbs/10_convnet.ipynb 5787dc52
 /** Probabilities [n, c] for pictures x [n, h, w, 1], the mean over `moves` of what `model` says. */
 export function tta(model: Module, x: tf.Tensor, moves = looks): tf.Tensor2D {
-  const see = jit((x: tf.Tensor) => tf.softmax(model.call(x))), [n, ...size] = x.shape
-  model.train(false)
+  const [n, ...size] = x.shape, isRight = x.rank === 4 && n > 0 && size[2] === 1
+  if (!isRight) throw new RangeError(`tta: wanted [n, h, w, 1] with n ≥ 1, got [${x.shape}]`)
+  if (!moves.length) throw new RangeError('tta: wanted at least one move, got none')
+  const see = jit((x: tf.Tensor) => tf.softmax(model.call(x))), parts: tf.Tensor[] = []
   const part = (from: number) => tf.tidy(() => {
     const k = Math.min(500, n - from), o = tf.slice(x, [from, 0, 0, 0], [k, ...size])
     return tf.mean(tf.stack(moves.map(move => see(moved(o, Array(k).fill(move))))), 0)
   })
-  const parts = Array.from({ length: Math.ceil(n / 500) }, (_, i) => part(500 * i))
-  const all = tf.concat(parts) as tf.Tensor2D
-  tf.dispose(parts)
-  see.dispose()
-  return all
+  try {
+    inUse(model, () => { for (let i = 0; i < n; i += 500) parts.push(part(i)) })
+    return tf.concat(parts) as tf.Tensor2D
+  } finally {
+    tf.dispose(parts)
+    see.dispose()
+  }
 }
 
 // %% ../nbs/10_convnet.ipynb 33f68c30
 /** A trained network of `nbs/models`: 'digits', the ResNet, or 'judge', a plain one. */
 export function loadClassifier(name: 'digits' | 'judge' = 'digits'): Classifier {
-  const model = { digits: resnet, judge: plainnet }[name]()
+  const makers = { digits: resnet, judge: plainnet }, wanted = 'wanted "digits" or "judge"'
+  if (!Object.hasOwn(makers, name)) throw new Error(`loadClassifier: ${wanted}, got "${name}"`)
+  const model = makers[name]()
   loadModel(join(__dirname, '..', 'nbs', 'models', `${name}.safetensors`), model)
   return model.train(false)
 }

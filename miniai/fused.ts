@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (3ee9e1dd9c90)
+// Do not edit: made by "npm run export" from ../nbs/07b_fused.ipynb (44b45578f4b8)
 // Gradients by hand for group norm, SiLU and attention: the same numbers, fewer trips to memory.
 
 import { tf } from './engine'
@@ -31,7 +31,7 @@ export function groupNorm(x: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor,
   groups = 8, eps = 1e-5): tf.Tensor {
   const c = x.shape[3] ?? 0
   const wanted = `groupNorm: wanted [n, h, w, c] with c a multiple of ${groups}`
-  if (x.rank !== 4 || c % groups) throw new RangeError(`${wanted}, got [${x.shape}]`)
+  if (x.rank !== 4 || c % groups !== 0) throw new RangeError(`${wanted}, got [${x.shape}]`)
   const k = x.size / x.shape[0] / groups
   return tf.customGrad((...args) => {
     const [x, scale, shift] = args as tf.Tensor[], save = args[3] as tf.GradSaveFunc
@@ -66,8 +66,11 @@ function attendGrads(dy: tf.Tensor, [q, k, v, p, o]: tf.Tensor[], factor: number
 }
 
 // %% ../nbs/07b_fused.ipynb 88e7dfd2
-/** softmax(q kᵀ / √d) v of q [n, l, d], k [n, m, d], v [n, m, e]: [n, l, e]. Vaswani (2017). */
-export function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+/**
+ * softmax(q kᵀ / √d + mask) v of q [n, l, d], k [n, m, d], v [n, m, e], mask [l, m]: [n, l, e].
+ * Vaswani (2017).
+ */
+export function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const [a, b, c] = [q, k, v].map(t => t.shape)
   const areLists = [a, b, c].every(s => s.length === 3 && s[0] === a[0])
   if (!areLists || a[2] !== b[2] || b[1] !== c[1]) throw new RangeError(
@@ -75,8 +78,8 @@ export function attend(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   const factor = a[2]! ** -0.5
   return tf.customGrad((...args) => {
     const [q, k, v] = args as tf.Tensor[], save = args[3] as tf.GradSaveFunc
-    const scaled = tf.mul(q, factor), p = tf.softmax(tf.matMul(scaled, k, false, true))
-    const value = tf.matMul(p, v)
+    const scaled = tf.mul(q, factor), scores = tf.matMul(scaled, k, false, true)
+    const p = tf.softmax(mask ? tf.add(scores, mask) : scores), value = tf.matMul(p, v)
     save([scaled, k, v, p, value])
     return { value, gradFunc: (dy: tf.Tensor, kept: tf.Tensor[]) => attendGrads(dy, kept, factor) }
   })(q, k, v)

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (0b213b1e062a)
+// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (189afb7a0451)
 // Record what a training step does, and let a compiler turn the record into machine code.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'fs'
@@ -52,19 +52,18 @@ const reads = 'jit: the function reads a value (dataSync, data, print) while it 
   + 'return the tensor and read it outside'
 const frozen = 'jit: the function draws random numbers, which would be the same at each call; '
   + 'draw them with JitRandom or hand them in'
+const gone = (shape: number[]) => `jit: the function uses a tensor of shape [${shape}] that has `
+  + 'been disposed; keep it, or make it an argument'
 
-// %% ../nbs/07a_jit.ipynb a3a1b9d2
-/** What one run of a function did: its nodes, and the inputs to be fed. */
-export class Tape {
-  static isRunning = false
+// %% ../nbs/07a_jit.ipynb 5f2d81b6
+/** The nodes of a graph, and which tensor comes from which. */
+class Notes {
   nodes: Node[] = []
   feeds: Feed[] = []
-  error?: Error
-  private names = new Map<DataId, string>()
-  private made = new Set<DataId>()
-  private before = new Map(registered().map(v => [v, v.dataId]))
+  protected names = new Map<DataId, string>()
+  protected made = new Set<DataId>()
   private variables = new Map(registered().map(v => [v.dataId as DataId, v]))
-  constructor(private backend = native()) {}
+  constructor(protected backend = native()) {}
 
   node(op: string, inputs: string[], attrs: Attr[] = []): string {
     const name = `n${this.nodes.length}`, named = attrs.map(a => [a.name, a])
@@ -93,12 +92,6 @@ export class Tape {
     const types = [this.type('T', this.dtype(t)), this.type('index_type', binding.TF_INT32)]
     return this.node('Fill', inputs, types)
   }
-  /** The argument as the function gets it: with an identity of its own. */
-  argument(t: tf.Tensor, argument: number): tf.Tensor {
-    const own = this.backend.executeSingleOutput('Identity', [this.type('T', this.dtype(t))], [t])
-    this.feed(own, { argument })
-    return own
-  }
   /** The node that makes `t`. */
   nameOf(t: tf.TensorInfo): string {
     const known = this.names.get(t.dataId), variable = this.variables.get(t.dataId)
@@ -109,11 +102,20 @@ export class Tape {
     this.names.set(t.dataId, name)
     return name
   }
-  private add(op: string, attrs: Attr[], inputs: tf.TensorInfo[], outputs: tf.Tensor[]) {
-    const names = inputs.map(t => this.nameOf(t))
-    if (op === 'ExpandDims') attrs = [this.type('T', this.dtype(inputs[0]))]
-    const name = this.node(op, names, attrs)
-    outputs.forEach((t, i) => this.names.set(t.dataId, i ? `${name}:${i}` : name))
+}
+
+// %% ../nbs/07a_jit.ipynb a3a1b9d2
+/** What one run of a function did: its nodes, and the inputs to be fed. */
+export class Tape extends Notes {
+  static isRunning = false
+  error?: Error
+  private before = new Map(registered().map(v => [v, v.dataId]))
+
+  /** The argument as the function gets it: with an identity of its own. */
+  argument(t: tf.Tensor, argument: number): tf.Tensor {
+    const own = this.backend.executeSingleOutput('Identity', [this.type('T', this.dtype(t))], [t])
+    this.feed(own, { argument })
+    return own
   }
   /** The variables whose values `f` replaced. */
   changed(): tf.Variable[] {
@@ -123,18 +125,34 @@ export class Tape {
   result(t: tf.TensorInfo): string {
     return this.node('Identity', [this.nameOf(t)], [this.type('T', this.dtype(t))])
   }
+  /** A result for the caller to dispose: of a tensor taken from outside it gets a clone. */
+  given(t: tf.Tensor): tf.Tensor {
+    const isOutside = ({ from }: Feed) => 'captured' in from && from.captured === t.dataId
+    return this.feeds.some(isOutside) ? tf.clone(t) : t
+  }
+  private checked(inputs: tf.TensorInfo[]): tf.TensorInfo[] {
+    const lost = inputs.find(t => !this.backend.tensorMap.has(t.dataId))
+    if (lost) throw new Error(gone(lost.shape))
+    return inputs
+  }
+  private add(op: string, attrs: Attr[], inputs: tf.TensorInfo[], outputs: tf.Tensor[]) {
+    const names = inputs.map(t => this.nameOf(t))
+    if (op === 'ExpandDims') attrs = [this.type('T', this.dtype(inputs[0]))]
+    const name = this.node(op, names, attrs)
+    outputs.forEach((t, i) => this.names.set(t.dataId, i ? `${name}:${i}` : name))
+  }
 
   private hooks(): Partial<Native> {
     const { move, readSync } = this.backend
     const one = this.backend.executeSingleOutput, many = this.backend.executeMultipleOutputs
     return {
       executeSingleOutput: (op, attrs, inputs) => {
-        const out = one.call(this.backend, op, attrs, inputs)
+        const out = one.call(this.backend, op, attrs, this.checked(inputs))
         this.add(op, attrs, inputs, [out])
         return out
       },
       executeMultipleOutputs: (op, attrs, inputs, n) => {
-        const outs = many.call(this.backend, op, attrs, inputs, n)
+        const outs = many.call(this.backend, op, attrs, this.checked(inputs), n)
         this.add(op, attrs, inputs, outs)
         return outs
       },
@@ -267,9 +285,6 @@ function replace(v: tf.Variable, made: Handle): void {
 }
 
 // %% ../nbs/07a_jit.ipynb d86b7a68
-const gone = (shape: number[]) => `jit: the function uses a tensor of shape [${shape}] that has `
-  + 'been disposed; keep it, or make it an argument'
-
 function idOf({ from, shape }: Feed, args: tf.Tensor[]): number {
   const { tensorMap, binding } = native()
   const id = 'argument' in from ? args[from.argument].dataId
@@ -317,12 +332,18 @@ export type Tensors = tf.Tensor | Tensors[] | { [name: string]: Tensors }
 // %% ../nbs/07a_jit.ipynb 422f70aa
 type Form = number | { value: unknown } | Form[] | { fields: [string, Form][] }
 const isObject = (x: unknown): x is object => typeof x === 'object' && x !== null
+function isPlainObject(x: unknown): x is object {
+  const kind = isObject(x) ? Object.getPrototypeOf(x) : undefined
+  return kind === null || kind !== undefined && Object.getPrototypeOf(kind) === null
+}
 
-function flatten(x: unknown, out: tf.Tensor[]): Form {
+function flatten(x: unknown, out: tf.Tensor[], depth = 0): Form {
+  if (depth > 99) throw new Error('jit: an argument contains itself')
+  const inner = (y: unknown) => flatten(y, out, depth + 1)
   if (x instanceof tf.Tensor && !(x instanceof tf.Variable)) return out.push(x) - 1
-  if (Array.isArray(x)) return x.map(y => flatten(y, out))
-  if (!isObject(x) || x instanceof tf.Variable) return { value: x }
-  return { fields: Object.entries(x).map(([name, y]) => [name, flatten(y, out)]) }
+  if (Array.isArray(x)) return x.map(inner)
+  if (!isPlainObject(x)) return { value: x }
+  return { fields: Object.entries(x).map(([name, y]) => [name, inner(y)]) }
 }
 
 function build(form: Form, tensors: tf.Tensor[]): unknown {
@@ -333,12 +354,24 @@ function build(form: Form, tensors: tf.Tensor[]): unknown {
 }
 
 // %% ../nbs/07a_jit.ipynb f65d99d5
-const shown = (_: string, x: unknown) => x instanceof tf.Variable ? `variable ${x.id}`
-  : typeof x === 'function' ? x.toString() : x === undefined ? 'undefined' : x
+const met = new WeakMap<object, number>()
+let counted = 0
+function identity(x: object): number {
+  if (!met.has(x)) met.set(x, ++counted)
+  return met.get(x)!
+}
+function shown(form: Form): string {
+  if (typeof form === 'number') return `${form}`
+  if (Array.isArray(form)) return `[${form.map(shown)}]`
+  if ('fields' in form) return `{${form.fields.map(([name, f]) => `${inspect(name)}: ${shown(f)}`)}}`
+  const { value } = form
+  return isObject(value) || typeof value === 'function' ? `${typeof value} ${identity(value)}`
+    : inspect({ value }, { maxStringLength: Infinity })
+}
 function keyOf(form: Form, tensors: tf.Tensor[]): string {
   const types = tensors.map(t => `${t.dtype}[${t.shape}]`).join()
   const isFlat = Array.isArray(form) && form.every(f => typeof f === 'number')
-  return isFlat ? types : types + JSON.stringify(form, shown)
+  return isFlat ? types : `${types} ${shown(form)}`
 }
 
 // %% ../nbs/07a_jit.ipynb cf174017
@@ -368,9 +401,14 @@ function isRepeat(a: Tape, b: Tape): boolean {
 }
 
 // %% ../nbs/07a_jit.ipynb fbf3bfcd
-/** `xla`: at once (true), never (false), or when it pays; `keep`: how many recordings stay. */
+/**
+ * `xla`: at once (true), never (false), or when it pays (not given); `keep`: how many recordings,
+ * one for each form of the arguments, stay (8); the one not used for longest goes.
+ */
 export interface JitOptions { xla?: boolean, keep?: number }
-export const msPerNode = 4
+
+// %% ../nbs/07a_jit.ipynb a17c3e90
+const msPerNode = 4
 
 // %% ../nbs/07a_jit.ipynb 32bafc91
 function sync<T>(result: T, tape?: Tape): T {
@@ -406,17 +444,16 @@ class Trace {
     private xla?: boolean) {}
 
   private record(args: tf.Tensor[]): unknown {
-    const tape = new Tape()
-    const result = tf.tidy(() => {
+    const tape = new Tape(), outs: tf.Tensor[] = []
+    return tf.tidy(() => {
       const own = args.map((t, i) => tape.argument(t, i))
       const inputs = build(this.argForm, own) as never[]
-      return tape.record(() => sync(this.f(...inputs), tape)) as tf.TensorContainer
+      const result = tape.record(() => sync(this.f(...inputs), tape))
+      this.form = tensorsOnly(flatten(result, outs))
+      const changed = tape.changed(), results = [...changed, ...outs].map(t => tape.result(t))
+      this.settle(tape, isXla => new Graph(tape, changed, results, isXla ? forXla : () => false))
+      return build(this.form, outs.map(t => tape.given(t))) as tf.TensorContainer
     })
-    const outs: tf.Tensor[] = [], changed = tape.changed()
-    this.form = tensorsOnly(flatten(result, outs))
-    const results = [...changed, ...outs].map(t => tape.result(t))
-    this.settle(tape, isXla => new Graph(tape, changed, results, isXla ? forXla : () => false))
-    return result
   }
   private settle(tape: Tape, load: (isXla: boolean) => Graph): void {
     if (this.tape && isRepeat(this.tape, tape)) this.load = load
@@ -460,7 +497,9 @@ class Trace {
 // %% ../nbs/07a_jit.ipynb b29dac38
 /** A compiled function; printed, it tells what was recorded. */
 export type Jitted<A extends unknown[], R> = ((...args: A) => R) & { dispose(): void }
-export const isPlain = () => !isNative() || Tape.isRunning || tf.engine().state.gradientDepth > 0
+
+// %% ../nbs/07a_jit.ipynb a17c3e91
+const isPlain = () => !isNative() || Tape.isRunning || tf.engine().state.gradientDepth > 0
 
 // %% ../nbs/07a_jit.ipynb 3a41f16a
 class Traces {
@@ -489,7 +528,10 @@ class Traces {
 }
 
 // %% ../nbs/07a_jit.ipynb 3951c4d0
-/** `f` compiled: of tensors, or lists and objects of them; it may read and assign variables. */
+/**
+ * `f` compiled: of tensors, or lists and objects of them; it may read and assign variables. What
+ * else it takes from outside, a number or a flag, stays as it was in its first two calls.
+ */
 export function jit<A extends unknown[], R>(f: (...args: A) => R, options: JitOptions = {}) {
   const traces = new Traces(f, options)
   const call = (...args: A): R => {
@@ -513,7 +555,10 @@ function stateless(op: string, shape: number[], seed: tf.Tensor): tf.Tensor {
 const seedOf = ([a, b]: Iterable<number>) => (a + 1) * 65537 + b
 
 // %% ../nbs/07a_jit.ipynb c2295b99
-/** Random numbers that `jit` can record; `state`, [seed, draws], goes into a checkpoint. */
+/**
+ * Random numbers that `jit` can record: float32 tensors of any shape, by Philox (Salmon and
+ * others, 2011). `state` [seed, draws] is a variable; in a field of a Module it is stored with it.
+ */
 export class JitRandom {
   state: tf.Variable
   constructor(seed: number) { this.state = tf.variable(tf.tensor1d([seed, 0], 'int32'), false) }
@@ -526,6 +571,7 @@ export class JitRandom {
       return o
     })
   }
+  dispose(): void { this.state.dispose() }
   /** Numbers of mean 0 and deviation 1. */
   normal(shape: number[]): tf.Tensor {
     const otherwise = (seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed)

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (b107790e36f6)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (413d0840694e)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -31,10 +31,10 @@ export class Callback {
 
 // %% ../nbs/08_learner.ipynb dd31d2e4
 /**
- * Where in a fit a checkpoint was made, and two states of the random numbers: when the order of the
- * epoch was drawn, and then.
+ * Where in a fit a checkpoint was made, the rate there, and two states of the random numbers: when
+ * the order of the epoch was drawn, and then.
  */
-export type Place = { epoch: number, iter: number, drawn: RandState, rand: RandState }
+export type Place = { epoch: number, iter: number, lr: number, drawn: RandState, rand: RandState }
 
 /** What a callback sees of a Learner, and may change. */
 export interface Learning {
@@ -277,6 +277,11 @@ export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
 /** What an epoch of training or validation brought. */
 export type Line = { epoch: number, phase: 'train' | 'valid', [metric: string]: number | string }
 
+export const single = ({ name }: Metric, o: tf.Tensor): tf.Tensor => {
+  if (o.size === 1) return o
+  throw new RangeError(`MetricsCB: wanted one number of "${name}", got the shape [${o.shape}]`)
+}
+
 /** Means of the loss and of `metrics`, under their functions' names, for each epoch: in `lines`. */
 export class MetricsCB extends Callback {
   lines: Line[] = []
@@ -288,6 +293,10 @@ export class MetricsCB extends Callback {
     super()
     this.metrics = metrics
     this.names = ['loss', ...metrics.map(f => f.name)]
+    const all = ['epoch', 'phase', ...this.names], isRight = new Set(all).size === all.length
+    const wanted = 'wanted metrics of different names, none of loss, epoch and phase'
+    const got = () => metrics.map(f => `"${f.name}"`).join(', ')
+    if (!isRight || all.includes('')) throw new RangeError(`MetricsCB: ${wanted}, got ${got()}`)
   }
   beforeFit(): void { this.lines = [] }
   beforeEpoch(): void {
@@ -295,7 +304,7 @@ export class MetricsCB extends Callback {
     this.count = 0
   }
   async afterBatch({ batch, preds, loss }: Learner): Promise<void> {
-    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => f(preds, yb)))
+    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => single(f, f(preds, yb))))
     const values = [loss, ...(await Promise.all(all.map(o => o.data()))).map(o => o[0])]
     tf.dispose(all)
     values.forEach((o, i) => { this.sums[i] += o * xb.shape[0] })
@@ -331,7 +340,7 @@ export class ProgressCB extends Callback {
   }
   beforeEpoch({ epoch, iter, dls, training }: Learner): void {
     this.sum = 0
-    if (training) this.bar!.count = epoch * dls.train.length
+    if (training) this.bar!.count = epoch * dls.train.length + iter
   }
   afterBatch({ training, loss, batch }: Learner): void {
     if (!training) return void (this.sum += loss * batch[0].shape[0])
@@ -356,7 +365,7 @@ export class ProgressCB extends Callback {
   getState(): unknown { return { train: this.train, valid: this.valid } }
   setState(o: { train: number[], valid: { x: number, y: number }[] }): void {
     Object.assign(this, o)
-    if (this.bar) this.bar.count = this.train.length
+    this.bar?.goOn(this.train.length)
   }
 }
 
@@ -413,11 +422,12 @@ export class LRFinderCB extends Callback {
   lrs: number[] = []
   losses: number[] = []
   private least = Infinity
-  private before: Record<string, tf.Tensor> = {}
+  private before?: Record<string, tf.Tensor>
   constructor(public gamma = 1.3, public most = 3) { super() }
   beforeFit({ model }: Learner): void {
     const copy = ([name, v]: [string, tf.Tensor]) => [name, tf.clone(v)]
-    this.before = Object.fromEntries(Object.entries(model.state()).map(copy))
+    const before = Object.fromEntries(Object.entries(model.state()).map(copy))
+    Object.assign(this, { lrs: [], losses: [], least: Infinity, before })
   }
   afterBatch(learn: Learner): void {
     if (!learn.training) throw new CancelEpochException()
@@ -428,8 +438,10 @@ export class LRFinderCB extends Callback {
     learn.lr *= this.gamma
   }
   cleanupFit({ model }: Learner): void {
+    if (!this.before) return // another callback ended the fit before it began
     assignAll(model.state(), this.before, 'LRFinderCB')
     tf.dispose(this.before)
+    this.before = undefined
   }
   plot(): void {
     const xaxis = { type: 'log', title: { text: 'learning rate' } }
@@ -441,18 +453,25 @@ export class LRFinderCB extends Callback {
 // %% ../nbs/08_learner.ipynb e346e575
 /** Find and draw how the loss depends on the rate; the model keeps its weights. */
 export async function lrFind(learn: Learner, { gamma = 1.3, most = 3, start = 1e-5, epochs = 10 } = {}) {
-  const finder = new LRFinderCB(gamma, most)
-  await learn.fit(epochs, { lr: start, cbs: [finder], valid: false })
+  const finder = new LRFinderCB(gamma, most), { model, dls, lossFunc, options } = learn
+  const cbs = [...learn.cbs.filter(o => o instanceof TrainCB), finder]
+  const search = new Learner(model, dls, { ...options, lossFunc, cbs })
+  try { await search.fit(epochs, { lr: start, valid: false }) } finally { search.opt?.dispose() }
   finder.plot()
   return finder
 }
 
 // %% ../nbs/08_learner.ipynb 7d989308
-type Kept = Place & { epochs: number, batches: number, cbs: [name: string, state: unknown][] }
+type Kept = Place & { fit: string, cbs: [name: string, state: unknown][] }
 
 const everything = ({ model, opt }: Learner): Params => Object.fromEntries([
   ...Object.entries(model.state()).map(([name, v]) => [`model.${name}`, v]),
   ...Object.entries(opt.state).map(([name, v]) => [`opt.${name}`, v])])
+
+// %% ../nbs/08_learner.ipynb 45b8d5f7
+const fitOf = ({ epochs, dls, opt }: Learner): string =>
+  `${epochs} epochs of ${dls.train.length} batches with ${opt.constructor.name}, `
+    + `rate ${opt.lr}, decay ${opt.wd}`
 
 // %% ../nbs/08_learner.ipynb c73d3f92
 const toJson = (o: unknown) => JSON.stringify(o, (_, v) =>
@@ -466,11 +485,9 @@ function restored(learn: Learner, path: string): Kept {
   const { tensors, metadata } = loadTensors(path)
   try {
     if (!metadata.checkpoint) throw new Error(`${path} is no checkpoint of a fit`)
-    const kept: Kept = fromJson(metadata.checkpoint), batches = learn.dls.train.length
-    const isSame = kept.epochs === learn.epochs && kept.batches === batches
-    if (!isSame) throw new Error(`${path} belongs to a fit of ${kept.epochs} epochs of `
-      + `${kept.batches} batches, this one has ${learn.epochs} of ${batches}; `
-      + 'remove it to begin anew')
+    const kept: Kept = fromJson(metadata.checkpoint), fit = fitOf(learn)
+    if (kept.fit !== fit) throw new Error(
+      `${path} belongs to a fit of ${kept.fit}, this one is of ${fit}; remove it to begin anew`)
     assignAll(everything(learn), tensors, path)
     Object.assign(learn, { epoch: kept.epoch, place: kept })
     return kept
@@ -517,15 +534,17 @@ export class CheckpointCB extends Callback {
   }
 
   private save(learn: Learner, epoch: number, iter: number): void {
-    const cbs = learn.listeners.map(o => [o.constructor.name, o.getState()])
-    const kept = { epochs: learn.epochs, batches: learn.dls.train.length, epoch, iter,
-      drawn: learn.drawn, rand: getState(), cbs }
+    const cbs = learn.listeners.map((o): Kept['cbs'][0] => [o.constructor.name, o.getState()])
+    const { lr, drawn } = learn, rand = getState()
+    const kept: Kept = { fit: fitOf(learn), epoch, iter, lr, drawn, rand, cbs }
     saveTensors(this.path, everything(learn), { checkpoint: toJson(kept) })
     this.last = performance.now()
   }
-  /** Callbacks have begun anew by now; give them back what they had. */
+  /** Callbacks have begun anew by now; give them back what they had, and what they had set. */
   private recall(learn: Learner): void {
-    const { cbs } = this.kept ?? { cbs: [] }
+    if (!this.kept) return
+    const { cbs, lr } = this.kept
+    learn.lr = lr
     learn.listeners.forEach((o, i) => {
       if (cbs[i]?.[0] === o.constructor.name && cbs[i][1] !== undefined) o.setState(cbs[i][1])
     })

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (d8413eed9327)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (6af414f01468)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -228,10 +228,17 @@ export type ImageOptions = {
 }
 
 // %% ../nbs/00b_plots.ipynb 7b225cd2
+const squarish = (n: number) => Math.ceil(n / Math.floor(Math.sqrt(n)))
+function whole(name: string, n: number): number {
+  if (Number.isInteger(n) && n > 0) return n
+  throw new Error(`showImages: ${name} is a whole number from 1 on, got ${n}`)
+}
+
 /** How many pictures stand in a row, and the size of a cell and of the whole, in pixels. */
 function plan(tiles: Tile[], { titles = [], cols, scale = 1 }: ImageOptions) {
-  const n = tiles.length, across = Math.min(n, cols ?? Math.ceil(n / Math.floor(Math.sqrt(n))))
+  const n = tiles.length, across = Math.min(n, whole('cols', cols ?? squarish(n)))
   const gap = n > 1 ? 4 : 0, top = titles.length ? 20 : 0
+  whole('scale', scale)
   const cellW = scale * Math.max(...tiles.map(o => o.w)) + gap
   const cellH = scale * Math.max(...tiles.map(o => o.h)) + gap + top
   const w = across * cellW - gap, h = Math.ceil(n / across) * cellH - gap
@@ -614,22 +621,22 @@ export function plot(traces: Trace[], layout?: Layout): Bundle | undefined {
 const clock = (s: number) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, '0')}`
 
 // %% ../nbs/00b_plots.ipynb 9a07b26f
-/** What stands beside the bar: done of total, time used and left, rate. */
-function pace(done: number, total: number | undefined, s: number): string {
-  const rate = done / Math.max(s, 1e-3), of = total === undefined ? '' : ` of ${si(total)}`
-  const left = total && done ? ` < ${clock((total - done) / rate)}` : ''
+/** What stands beside the bar: done of total, time used and left, rate since `from`. */
+function pace(done: number, total: number | undefined, s: number, from = 0): string {
+  const rate = (done - from) / Math.max(s, 1e-3), of = total === undefined ? '' : ` of ${si(total)}`
+  const left = total && rate ? ` < ${clock((total - done) / rate)}` : ''
   return `${si(done)}${of} · ${clock(s)}${left} · ${si(Number(rate.toPrecision(3)))}/s`
 }
 
 // %% ../nbs/00b_plots.ipynb 7774bd50
 type State = {
-  count: number, total?: number, label: string, note: string
+  count: number, from: number, total?: number, label: string, note: string
   chart?: { traces: Trace[], layout?: Layout }
 }
 
 function bar(o: State, seconds: number, last: boolean): Bundle {
   const of = o.total === undefined ? '' : ` of ${o.total}`
-  const words = [pace(o.count, o.total, seconds), o.note].filter(Boolean)
+  const words = [pace(o.count, o.total, seconds, o.from), o.note].filter(Boolean)
   const name = o.label || 'progress', live = [`${name} ${words[0]}`, ...words.slice(1)].join(' · ')
   const plain = last ? `${name}: ${o.count}${of}` : live
   const still: Bundle = o.chart ? figure(o.chart.traces, o.chart.layout) : {}
@@ -643,7 +650,8 @@ function bar(o: State, seconds: number, last: boolean): Bundle {
 // %% ../nbs/00b_plots.ipynb 9635c6f7
 function showBar(o: State, seconds: number, { last, ...where }: Where & { last: boolean }): void {
   if (kernel()) return void display(bar(o, seconds, last), where)
-  const line = `${o.label} ${pace(o.count, o.total, seconds)} ${o.note}${last ? '\n' : ''}`
+  const words = pace(o.count, o.total, seconds, o.from)
+  const line = `${o.label} ${words} ${o.note}${last ? '\n' : ''}`
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
 }
 
@@ -655,6 +663,7 @@ export type Items<T> = Iterable<T> | AsyncIterable<T>
 /** A live bar: loop over it, or call `step` and `finish`; `note` and `chart` are drawn with it. */
 export class Progress<T> implements Iterable<T>, AsyncIterable<T> {
   count = 0
+  from = 0
   note = ''
   chart?: State['chart']
   private id = randomUUID()
@@ -668,6 +677,9 @@ export class Progress<T> implements Iterable<T>, AsyncIterable<T> {
     this.drawn = now
     showBar(this, (now - this.began) / 1000, where)
   }
+
+  /** Go on where an earlier run stopped: what it did counts as done, but not for the pace. */
+  goOn(count: number): void { this.count = this.from = count }
 
   /** Count `n` more. */
   step(n = 1): void {

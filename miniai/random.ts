@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/04_random.ipynb (d6b896cd440e)
+// Do not edit: made by "npm run export" from ../nbs/04_random.ipynb (aed375431f5d)
 // A generator built from three small clocks: what its state is, how copies of a program come to throw the same dice, and how fast it can be.
 
 import { randomInt } from 'crypto'
@@ -74,15 +74,19 @@ const uniform: Fill = (out, n, a, b, c) => {
   for (; i < n; i++) out[i] = part32(a[i] + b[i] + c[i])
 }
 
-// %% ../nbs/04_random.ipynb e3c99e25
+// %% ../nbs/04_random.ipynb e03d4725
 const sizeOf = (shape: number[]) => shape.reduce((a, b) => a * b, 1)
 
-// %% ../nbs/04_random.ipynb 266d9147
+/** A tensor of drawn numbers; of none, where tensors have only a shape (notebook 24a). */
+const drawn = (shape: number[], per: number, fill: Fill): tf.Tensor =>
+  tf.getBackend() === 'hollow' ? tf.fill(shape, 0) : tf.tensor(draw(sizeOf(shape), per, fill), shape)
+
+// %% ../nbs/04_random.ipynb d7deb639
 /** The next number in [0, 1), by Wichmann & Hill (AS 183); with a shape, a tensor of them. */
 export function rand(): number
 export function rand(shape: number[]): tf.Tensor
 export function rand(shape?: number[]): number | tf.Tensor {
-  if (shape) return tf.tensor(draw(sizeOf(shape), 1, uniform), shape)
+  if (shape) return drawn(shape, 1, uniform)
   const [x, y, z] = _state
   _state = [171 * x % 30269, 172 * y % 30307, 170 * z % 30323]
   return (_state[0] / 30269 + _state[1] / 30307 + _state[2] / 30323) % 1
@@ -98,10 +102,10 @@ const normals: Fill = (out, n, a, b, c) => {
   }
 }
 
-// %% ../nbs/04_random.ipynb a0f64179
+// %% ../nbs/04_random.ipynb c42cea1d
 /** z = √(−2 ln(1 − u)) cos 2πv, a number of mean 0 and deviation 1; with a shape, a tensor. */
 export function randn(): number
 export function randn(shape: number[]): tf.Tensor
 export function randn(shape?: number[]): number | tf.Tensor {
-  return shape ? tf.tensor(draw(sizeOf(shape), 2, normals), shape) : normal(rand(), rand())
+  return shape ? drawn(shape, 2, normals) : normal(rand(), rand())
 }

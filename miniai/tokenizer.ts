@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/17_tokenizer.ipynb (046a44068b01)
+// Do not edit: made by "npm run export" from ../nbs/17_tokenizer.ipynb (dba1832013b4)
 // Text becomes numbers: first with pieces of words that we find by counting, then with the very pieces that Stable Diffusion's text model was trained on, so that its numbers are ours.
 
 import { existsSync, readFileSync, statSync } from 'fs'
@@ -280,6 +280,17 @@ export class ClipTokenizer {
     }
     ids.push(this.id(endMark))
     return ids
+  }
+  /** Makes a word that is no token yet a token of its own, with the next number. */
+  add(word: string): number {
+    const token = toLetters(word) + endOfWord, isNew = !this.ids.has(token), n = this.tokens.length
+    const isWord = clipWords(word).length === 1 && clipWords(word)[0] === word
+    if (!isWord) throw new Error(`ClipTokenizer.add: wanted one word, got ${inspect(word)}`)
+    if (!isNew) throw new Error(`ClipTokenizer.add: "${word}" is a token already`)
+    this.tokens.push(token)
+    this.ids.set(token, n)
+    this.known.set(word, [n])
+    return n
   }
   /** As many as the model reads: filled up, or cut with a warning that says what is lost. */
   pad(ids: number[]): number[] {

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (845094eb97cf)
+// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (afb4bef368f8)
 // Everything between a gradient and a network that reads digits: a loss for choices, layers that know their parameters, four optimizers, shuffled batches, and the loop.
 
 import { inspect } from 'util'
@@ -6,6 +6,7 @@ import { tf } from './engine'
 import { chunks } from './iterators'
 import { progress } from './plots'
 import { getState, rand, seed, setState } from './random'
+import { at, mnistTensors } from './tensors'
 
 // %% ../nbs/07_training.ipynb aedc091b
 /** Whether notebooks train at full size: `MINIAI_FULL=1`, as `npm run train` sets it. */
@@ -25,6 +26,9 @@ export function crossEntropy(preds: tf.Tensor, targ: tf.Tensor): tf.Scalar {
 // %% ../nbs/07_training.ipynb adddea91
 /** The share of rows of preds [n, c] whose largest number stands at targ [n]. */
 export function accuracy(preds: tf.Tensor, targ: tf.Tensor): tf.Scalar {
+  const ok = preds.rank === targ.rank + 1 && targ.shape.every((n, i) => n === preds.shape[i])
+  if (!ok) throw new RangeError(
+    `accuracy: wanted [n, c] and [n], got [${preds.shape}] and [${targ.shape}]`)
   const right = tf.equal(tf.argMax(preds, -1), tf.cast(targ, 'int32'))
   return tf.mean(tf.cast(right, 'float32')) as tf.Scalar
 }
@@ -44,6 +48,11 @@ function face(model: Shown): string {
   const head = `${own}: ${count.toLocaleString('en')} parameters`
   return [head, ...shown.map(o => `  ${o}`)].join('\n')
 }
+
+// %% ../nbs/07_training.ipynb 3e6a91c4
+/** A source of random numbers has such a state: it is stored, not learned. */
+const hasState = (o: unknown): o is { state: tf.Variable } =>
+  typeof o === 'object' && o !== null && 'state' in o && o.state instanceof tf.Variable
 
 // %% ../nbs/07_training.ipynb c8a68ecc
 /** A layer or model: `forward` says what it does, its fields hold variables and other modules. */
@@ -74,6 +83,7 @@ export abstract class Module {
     for (const [name, o] of this.parts()) {
       if (o instanceof tf.Variable) yield [prefix + name, o]
       else if (o instanceof Module) yield* o.variables(`${prefix}${name}.`)
+      else if (hasState(o)) yield [prefix + name, o.state]
     }
   }
   /** All variables, as they are stored. */
@@ -178,6 +188,11 @@ export abstract class Optimizer {
     v.assign(tf.add(tf.mul(v, beta), tf.mul(x, 1 - beta)))
     return v
   }
+  /** What it is, its rate and how many numbers it moves. */
+  [inspect.custom](): string {
+    const all = Object.values(this.params), count = all.reduce((n, v) => n + v.size, 0)
+    return `${this.constructor.name}: lr ${this.lr}, wd ${this.wd}, ${count} parameters`
+  }
   dispose(): void { for (const v of Object.values(this.state)) v.dispose() }
 }
 
@@ -281,7 +296,11 @@ export class Dataset {
     this.y = rowsOf(y)
   }
   at(i: number): Batch { return this.batch([i]).map(o => tf.squeeze(o, [0])) as Batch }
-  batch(ix: ArrayLike<number>): Batch { return [pick(this.x, ix), pick(this.y, ix)] }
+  batch(ix: ArrayLike<number>): Batch {
+    const odd = Array.prototype.find.call(ix, i => !(i >= 0 && i < this.length))
+    if (odd !== undefined) throw new RangeError(`Dataset: wanted 0 … ${this.length - 1}, got ${odd}`)
+    return [pick(this.x, ix), pick(this.y, ix)]
+  }
   [inspect.custom]() { return `Dataset of ${this.length}: [${this.x.shape}] and [${this.y.shape}]` }
 }
 
@@ -339,8 +358,9 @@ export class DataLoader implements AsyncIterable<Batch> {
   prefetch: number
   constructor(public ds: Source,
     { bs = 64, shuffle = false, dropLast = false, prefetch = 1 } = {}) {
-    const ok = Number.isInteger(bs) && bs > 0
-    if (!ok) throw new RangeError(`DataLoader: wanted a batch size ≥ 1, got ${bs}`)
+    const atLeast = (least: number, n: number) => Number.isInteger(n) && n >= least
+    if (!atLeast(1, bs)) throw new RangeError(`DataLoader: wanted a batch size ≥ 1, got ${bs}`)
+    if (!atLeast(0, prefetch)) throw new RangeError(`DataLoader: wanted prefetch ≥ 0, got ${prefetch}`)
     this.bs = bs
     this.sampler = new Sampler(ds.length, shuffle)
     this.dropLast = dropLast
@@ -354,17 +374,21 @@ export class DataLoader implements AsyncIterable<Batch> {
 
   /** An epoch's batches from number `from` on. The order is drawn at once. */
   batches(from = 0): AsyncGenerator<Batch> {
-    const own = this.sampler.shuffle ? Math.floor(rand() * 2 ** 40) : 0
-    return this.load(this.sampler.order(), own, from)
+    const { ds, bs, dropLast, length } = this
+    const all = `${ds.length} items, batches of ${bs}${dropLast ? ', none smaller' : ''}`
+    if (!length) throw new RangeError(`DataLoader: there is no batch: ${all}`)
+    const draw = () => Math.floor(rand() * 2 ** 40), own = this.sampler.shuffle ? draw() : 0
+    const seeds = underSeed(own, () => Array.from({ length }, draw))
+    return this.load(this.sampler.order(), seeds, from)
   }
   private async make(ix: Uint32Array): Promise<Batch> {
     if (this.ds.batch) return this.ds.batch(ix)
     return collate(await Promise.all(Array.from(ix, i => this.ds.at(i))))
   }
-  private async *load(order: Uint32Array, own: number, from: number): AsyncGenerator<Batch> {
+  private async *load(order: Uint32Array, seeds: number[], from: number): AsyncGenerator<Batch> {
     const { bs, length } = this, ahead: Promise<Batch>[] = []
     const start = (i: number) => {
-      const o = underSeed(own + i, () => this.make(order.subarray(i * bs, (i + 1) * bs)))
+      const o = underSeed(seeds[i], () => this.make(order.subarray(i * bs, (i + 1) * bs)))
       o.catch(() => {}) // whoever awaits it hears of it
       ahead.push(o)
     }
@@ -385,12 +409,30 @@ export class DataLoader implements AsyncIterable<Batch> {
 /** Loaders for training, shuffled, and for validation. */
 export class DataLoaders {
   constructor(public train: DataLoader, public valid: DataLoader) {}
+  [inspect.custom](): string { return `train ${inspect(this.train)}\nvalid ${inspect(this.valid)}` }
 }
 
 /** Loaders of batches of `bs` from two data sets. */
 export function getDls(train: Source, valid: Source, { bs = 64 } = {}): DataLoaders {
   return new DataLoaders(new DataLoader(train, { bs, shuffle: true }),
     new DataLoader(valid, { bs: 2 * bs }))
+}
+
+// %% ../nbs/07_training.ipynb 8b1f4e62
+/** MNIST to train on: `n` and `nValid` digits as 784 numbers of mean 0 and deviation 1. */
+export async function digitsDls({ n = full ? 50000 : 6000, nValid = full ? 10000 : 2000, bs = 64 } = {}):
+  Promise<DataLoaders> {
+  const [x, y, xValid, yValid] = await mnistTensors()
+  const normed = (x: tf.Tensor) => tf.div(tf.sub(x, 0.1304), 0.3073)
+  const first = (x: tf.Tensor, y: tf.Tensor, n: number) => {
+    const rows = tf.tidy(() => [normed(at(x, [0, n])), at(y, [0, n])])
+    const ds = new Dataset(rows[0], rows[1])
+    tf.dispose(rows)
+    return ds
+  }
+  const dls = getDls(first(x, y, n), first(xValid, yValid, nValid), { bs })
+  tf.dispose([x, y, xValid, yValid])
+  return dls
 }
 
 // %% ../nbs/07_training.ipynb acb614b4
@@ -407,7 +449,7 @@ export async function breathe(): Promise<void> {
 // %% ../nbs/07_training.ipynb a0c17bc4
 /** Mean loss and accuracy of a model over a loader's items. */
 export async function evaluate(model: Module, dl: DataLoader, lossFunc = crossEntropy) {
-  const sums = [0, 0]
+  const sums = [0, 0, 0]
   model.train(false)
   for await (const [xb, yb] of dl) {
     const [loss, acc] = tf.tidy(() => {
@@ -416,10 +458,12 @@ export async function evaluate(model: Module, dl: DataLoader, lossFunc = crossEn
     })
     sums[0] += loss * yb.size
     sums[1] += acc * yb.size
+    sums[2] += yb.size
     tf.dispose([xb, yb])
     await breathe()
   }
-  return { loss: sums[0] / dl.ds.length, accuracy: sums[1] / dl.ds.length }
+  const [loss, right, n] = sums
+  return { loss: loss / n, accuracy: right / n }
 }
 
 // %% ../nbs/07_training.ipynb e43d81ac

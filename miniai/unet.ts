@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (5fa4a8f3bbdb)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (99dde9241f37)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -50,15 +50,6 @@ export class Downsample extends Module {
 }
 
 // %% ../nbs/13_unet.ipynb c293a9c9
-/** Kernel [3, 3, ni, nf] for repeated pixels → [4, 4, nf, ni], what one pixel paints. */
-function brush(kernel: tf.Tensor): tf.Tensor4D {
-  const turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-  const places = [[0, 0], [0, 1], [1, 0], [1, 1]]
-  const laid = places.map(([y, x]) => tf.pad(turned, [[y, 1 - y], [x, 1 - x], [0, 0], [0, 0]]))
-  return laid.reduce((a, b) => tf.add(a, b)) as tf.Tensor4D
-}
-
-// %% ../nbs/13_unet.ipynb 7e20a4f1
 /** Twice the size, or [h, w], by repeating pixels; then a convolution. */
 export class Upsample extends Module {
   conv: Conv
@@ -68,11 +59,7 @@ export class Upsample extends Module {
   }
   forward(x: tf.Tensor): tf.Tensor { return this.to(x, [2 * x.shape[1]!, 2 * x.shape[2]!]) }
   to(x: tf.Tensor, size: [h: number, w: number]): tf.Tensor {
-    const small = x as tf.Tensor4D, [n, h, w] = small.shape, { weight, bias, nf } = this.conv
-    const isTwice = size[0] === 2 * h && size[1] === 2 * w
-    if (!isTwice) return this.conv.call(tf.image.resizeNearestNeighbor(small, size))
-    const shape: typeof small.shape = [n, 2 * h, 2 * w, nf], kernel = brush(weight as tf.Tensor)
-    return tf.add(tf.conv2dTranspose(small, kernel, shape, 2, 'same'), bias!)
+    return this.conv.call(tf.image.resizeNearestNeighbor(x as tf.Tensor4D, size))
   }
 }
 
@@ -86,15 +73,15 @@ export class FusedGroupNorm extends GroupNorm {
 }
 
 // %% ../nbs/13_unet.ipynb 9210bf18
-/** What all blocks of a network have in common. `nt`: size of the time embedding, if any. */
-export interface BlockOptions { nt?: number, groups: number, eps: number, scaleShift?: boolean }
+/** What all blocks of a network have in common. `nt`: size of the time embedding. */
+export interface BlockOptions { nt: number, groups: number, eps: number, scaleShift: boolean }
 
 // %% ../nbs/13_unet.ipynb dfed2add
 /** Two convolutions with norms, told the time, around which the input goes as well. */
 export class ResBlock extends Module {
   norm1: GroupNorm
   conv1: Conv
-  time_emb_proj: Linear | null
+  time_emb_proj: Linear
   norm2: GroupNorm
   conv2: Conv
   conv_shortcut: Conv | null
@@ -102,43 +89,44 @@ export class ResBlock extends Module {
     super()
     this.norm1 = new FusedGroupNorm(groups, ni, eps)
     this.conv1 = new Conv(ni, nf)
-    this.time_emb_proj = nt ? new Linear(nt, scaleShift ? 2 * nf : nf) : null
+    this.time_emb_proj = new Linear(nt, scaleShift ? 2 * nf : nf)
     this.norm2 = new FusedGroupNorm(groups, nf, eps)
     this.conv2 = new Conv(nf, nf)
     this.conv_shortcut = ni === nf ? null : new Conv(ni, nf, { ks: 1 })
   }
   /** `norm2` of h, with what the time says about it before or after. */
-  private timed(h: tf.Tensor, temb?: tf.Tensor): tf.Tensor {
-    if (!temb) return this.norm2.call(h)
-    const t = this.time_emb_proj!.call(silu(temb)), each = tf.reshape(t, [t.shape[0], 1, 1, -1])
-    if (each.shape[3] === this.nf) return this.norm2.call(tf.add(h, each))
-    const [scale, shift] = tf.split(each, 2, 3)
+  private timed(h: tf.Tensor, t: tf.Tensor): tf.Tensor {
+    if (t.shape[3] === this.nf) return this.norm2.call(tf.add(h, t))
+    const [scale, shift] = tf.split(t, 2, 3)
     return tf.add(tf.mul(this.norm2.call(h), tf.add(scale, 1)), shift)
   }
-  forward(x: tf.Tensor, temb?: tf.Tensor): tf.Tensor {
-    const h = this.timed(this.conv1.call(silu(this.norm1.call(x))), temb)
-    return tf.add(this.conv_shortcut?.call(x) ?? x, this.conv2.call(silu(h)))
+  forward(x: tf.Tensor, temb: tf.Tensor): tf.Tensor {
+    const t = this.time_emb_proj.call(silu(temb)), h = this.conv1.call(silu(this.norm1.call(x)))
+    const timed = this.timed(h, tf.reshape(t, [t.shape[0], 1, 1, t.shape[1]!]))
+    return tf.add(this.conv_shortcut?.call(x) ?? x, this.conv2.call(silu(timed)))
   }
   get text(): string { return ` ${this.ni} → ${this.nf}` }
 }
 
 // %% ../nbs/13_unet.ipynb 9f7b26bb
-/** softmax(q kᵀ / √d) v for each head: q [n, l, c], k and v [n, m, c] → [n, l, c]. */
-export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, heads = 1): tf.Tensor {
+/** softmax(q kᵀ / √d + mask) v for each head: q [n, l, c], k and v [n, m, c] → [n, l, c]. */
+export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor,
+  heads = 1, mask?: tf.Tensor): tf.Tensor {
   const [n, l, c] = q.shape, d = c / heads
   const split = (x: tf.Tensor) => { // [n · heads, l or m, d]
     const [, m] = x.shape, byHead = tf.transpose(tf.reshape(x, [n, m, heads, d]), [0, 2, 1, 3])
     return tf.reshape(byHead, [n * heads, m, d])
   }
-  const mixed = tf.reshape(attend(split(q), split(k), split(v)), [n, heads, l, d])
+  const mixed = tf.reshape(attend(split(q), split(k), split(v), mask), [n, heads, l, d])
   return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [n, l, c])
 }
 
 // %% ../nbs/13_unet.ipynb 28465b41
 const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [x.shape[0], -1, x.shape.at(-1)!])
 
+// %% ../nbs/13_unet.ipynb 0a7e51ab
 /** A linear layer over the last axis of x [n, l, ni]. */
-function overLast(layer: Linear, x: tf.Tensor): tf.Tensor {
+export function overLast(layer: Linear, x: tf.Tensor): tf.Tensor {
   const [n, l, ni] = x.shape
   return tf.reshape(layer.call(tf.reshape(x, [n * l, ni])), [n, l, layer.nf])
 }
@@ -304,8 +292,8 @@ export abstract class Stage extends Module {
     if (attend) this.attentions.push(attend())
   }
   /** Residual block i and its attention. */
-  protected layer(i: number, x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor {
-    const h = this.resnets[i].call(x, ...temb ? [temb] : []), attention = this.attentions[i]
+  protected layer(i: number, x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
+    const h = this.resnets[i].call(x, temb), attention = this.attentions[i]
     if (!attention) return h
     return context ? attention.call(h, context) : attention.call(h)
   }
@@ -322,13 +310,13 @@ export class DownStage extends Stage {
     this.downsamplers = halve ? [new Downsample(nf, pad)] : []
   }
   /** What each layer gives, and the smaller picture last. */
-  outputs(x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor[] {
+  outputs(x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor[] {
     const outs = [x]
     for (const i of this.resnets.keys()) outs.push(this.layer(i, outs.at(-1)!, temb, context))
     for (const o of this.downsamplers) outs.push(o.call(outs.at(-1)!))
     return outs.slice(1)
   }
-  forward(x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor {
+  forward(x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
     return this.outputs(x, temb, context).at(-1)!
   }
 }
@@ -341,7 +329,7 @@ export class MidStage extends Stage {
     this.add(nf, nf, options)
     if (options.attend) this.resnets.push(new ResBlock(nf, nf, options))
   }
-  forward(x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor {
+  forward(x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
     return this.resnets.reduce((h, _, i) => this.layer(i, h, temb, context), x)
   }
 }

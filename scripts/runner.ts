@@ -12,7 +12,8 @@ export interface Compiler { close(): void }
 
 /**
  * `flags`: those of `known` that are chosen; `limit`: seconds that a cell may take; `solve`: try
- * the exercises' solutions at the end; `onMessage`: is told what the cells say while they say it.
+ * the exercises' solutions at the end; `onMessage` is told what the cells say while they say it,
+ * `onCell` what a cell has said when it is over.
  */
 export interface RunOptions {
   root: string
@@ -22,6 +23,7 @@ export interface RunOptions {
   limit?: number
   solve?: boolean
   onMessage?: (message: Message) => void
+  onCell?: (cell: CodeCell, outputs: Output[]) => void
 }
 
 /** What came of a notebook: `failures` are ready to print, `skipped` has the reasons of gaps. */
@@ -94,6 +96,7 @@ export async function runNotebook(
     if (reason) continue
     const o = await run(cell)
     outputs.set(cell, o.outputs)
+    options.onCell?.(cell, o.outputs)
     if (o.error) failures.push(failure(name, cell, o.error, notRun(cells, cell)))
     if (o.error) break
   }

@@ -2,23 +2,32 @@
  * `npm run train -- 08`: runs a notebook at full size without the lab.
  *
  * What it trains lies in `runs/NN_name`: the models, the log of what the cells said, and while it
- * runs the checkpoints from which the next start goes on after a kill.
+ * runs the checkpoints from which the next start goes on after a kill, in the same log.
  */
 import * as fs from 'fs'
 import * as path from 'path'
-import { writeAtomic } from './atomic'
 import { command } from './command'
-import { codeCells, readNotebook } from './notebook'
+import { CodeCell, codeCells, Output, readNotebook } from './notebook'
 import { Message, spoken } from './outputs'
-import { openCompiler, Report, runNotebook } from './runner'
+import { openCompiler, runNotebook } from './runner'
 import { notebookNames, openProject } from './settings'
 
 const day = 24 * 60 * 60
 
-/** What the cells said, each under its number. */
-export function log(report: Report): string {
-  const texts = [...report.outputs].map(([{ number }, outputs]) => [number, spoken(outputs).trim()])
-  return texts.filter(([, text]) => text).map(([number, text]) => `[${number}] ${text}\n`).join('')
+/** Lines for the log: what a cell said, under its number. */
+function said({ number }: CodeCell, outputs: Output[]): string {
+  const text = spoken(outputs).trim()
+  return text && `[${number}] ${text}\n`
+}
+
+const checkpoints = (folder: string) =>
+  fs.readdirSync(folder).filter(o => o.endsWith('.checkpoint')).map(o => path.join(folder, o))
+
+/** A log in `folder`, written to at once; of a run that is gone on with it keeps what it has. */
+function openLog(folder: string): (text: string) => void {
+  const file = path.join(folder, 'log.txt'), isBegun = checkpoints(folder).length > 0
+  fs.writeFileSync(file, isBegun ? '--- goes on\n' : '', { flag: isBegun ? 'a' : 'w' })
+  return text => fs.appendFileSync(file, text)
 }
 
 /**
@@ -48,17 +57,17 @@ export async function train(root: string, name: string, folder: string): Promise
   fs.mkdirSync(folder, { recursive: true })
   Object.assign(process.env, { MINIAI_FULL: '1', MINIAI_RUN: folder })
   const compiler = openCompiler(root), nb = readNotebook(path.join(root, name), name)
+  const log = openLog(folder), onCell = (...o: [CodeCell, Output[]]) => log(said(...o))
   const cwd = path.dirname(path.join(root, name)), known = openProject(root).flags
-  const options = { root, cwd, known, flags: ['slow'], limit: 10 * day, onMessage: teller() }
+  const told = { onMessage: teller(), onCell }
+  const options = { root, cwd, known, flags: ['slow'], limit: 10 * day, ...told }
   console.log(`training ${name}, ${codeCells(nb).length} cells, in ${folder}`)
   const report = await runNotebook(compiler, nb, name, options).finally(() => compiler.close())
   // full size says other numbers than are stored
   const failures = report.failures.filter(o => !o.includes('npm test -- --save'))
-  const texts = [log(report), ...failures, report.stderr].filter(Boolean)
-  writeAtomic(path.join(folder, 'log.txt'), texts.join('\n'))
+  for (const o of [...failures, report.stderr.trim()]) if (o) log(`\n${o}\n`)
   for (const o of failures) console.error(o)
-  const kept = fs.readdirSync(folder).filter(o => o.endsWith('.checkpoint'))
-  if (!failures.length) for (const o of kept) fs.rmSync(path.join(folder, o))
+  if (!failures.length) for (const o of checkpoints(folder)) fs.rmSync(o)
   return !failures.length
 }
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import {
-  ActivationStats, BatchNorm, GeneralRelu, GroupNorm, Hook, initWeights, LayerNorm, lsuvInit,
+  ActivationStats, BatchNorm, GeneralRelu, GroupNorm, Hook, initWeights, inUse, LayerNorm, lsuvInit,
 } from 'miniai/activations'
 import { tf, useBackend } from 'miniai/engine'
 import { Learner } from 'miniai/learner'
 import { randn, seed } from 'miniai/random'
 import { Dataset, getDls, Linear, Module, Relu, Sequential } from 'miniai/training'
+import { warnings } from './warnings'
 
 before(async () => { await useBackend() })
 
@@ -40,8 +41,23 @@ it('BatchNorm normalises pictures by feature, and in use by what it has kept', (
 })
 
 it('GroupNorm refuses groups that do not divide the features', () => {
-  const message = 'GroupNorm: 4 features make no 3 groups'
-  assert.throws(() => new GroupNorm(3, 4), { name: 'RangeError', message })
+  for (const groups of [3, 0, -2, 0.5, NaN]) {
+    const message = `GroupNorm: 4 features make no ${groups} groups`
+    assert.throws(() => new GroupNorm(groups, 4), { name: 'RangeError', message })
+  }
+})
+
+it('LayerNorm, BatchNorm and GroupNorm refuse other features by name', () => {
+  const refused = (o: Module, shape: number[]) => {
+    const message = `${o.constructor.name}: wanted [..., 4], got [${shape}]`
+    assert.throws(() => o.call(tf.zeros(shape)), { name: 'RangeError', message })
+  }
+  for (const o of [new LayerNorm(4), new BatchNorm(4), new GroupNorm(2, 4)]) {
+    for (const shape of [[2, 3], [2, 4, 1], [8], []]) refused(o, shape)
+    refused(o.train(false), [2, 1])
+  }
+  for (const o of [new BatchNorm(4), new GroupNorm(2, 4)]) refused(o, [4])
+  close(new LayerNorm(4).call(tf.range(0, 4)).dataSync(), [-1.34164, -0.44721, 0.44721, 1.34164])
 })
 
 it('Hook sees outputs until it is removed, and leaves other hooks', () => {
@@ -82,6 +98,35 @@ it('ActivationStats finds the dead units of a ReLU', async () => {
   assert.deepEqual(stats.stats.map(o => o.dead), [[1], [1]])
 })
 
+it('ActivationStats calls nothing dead that is not a number', async () => {
+  const ds = new Dataset(tf.fill([8, 4], NaN), tf.zeros([8], 'int32'))
+  const stats = new ActivationStats(o => o instanceof Relu)
+  await new Learner(net(), getDls(ds, ds, { bs: 8 }), { cbs: [stats] }).fit(1)
+  assert.deepEqual(stats.stats.map(o => o.dead), [[NaN], [NaN]])
+})
+
+it('ActivationStats.colorDim(i) refuses a layer that it has not seen', async () => {
+  const stats = new ActivationStats(), refused = (i: number, n: number) => {
+    const message = `ActivationStats.colorDim: wanted one of ${n} layers seen in a fit, got ${i}`
+    assert.throws(() => stats.colorDim(i), { name: 'RangeError', message })
+  }
+  refused(0, 0)
+  const ds = new Dataset(tf.ones([8, 4]), tf.zeros([8], 'int32'))
+  await new Learner(net(), getDls(ds, ds, { bs: 8 }), { cbs: [stats] }).fit(1)
+  stats.colorDim(2)
+  refused(3, 3)
+})
+
+it('inUse(model, f) sets the model to use for f, and each layer back, also after an error', () => {
+  const model = net(), modes = () => [...model.modules()].map(o => o.training)
+  model.layers[2].training = false
+  const before = modes()
+  assert.deepEqual(inUse(model, modes), before.map(() => false))
+  assert.deepEqual(modes(), before)
+  assert.throws(() => inUse(model, () => { throw new Error('oops') }), /oops/)
+  assert.deepEqual(modes(), before)
+})
+
 it('initWeights gives Linears the deviation √(2 / ((1 + leak²) ni))', () => {
   const l = initWeights(new Linear(500, 400), { leak: 0.5 })
   close(tf.moments(l.weight as tf.Tensor).variance.dataSync(), [2 / (1.25 * 500)], 1e-4)
@@ -107,4 +152,36 @@ it('lsuvInit(model, xb) gives each activation mean 0 and deviation 1, and leaves
     model.call(x)
     hook.remove()
   }
+})
+
+it('lsuvInit looks at the model in use, and leaves no hook where the batch does not fit', () => {
+  seed(3)
+  const model = new Sequential(new Linear(4, 8), new BatchNorm(8), new Relu(), new Linear(8, 2))
+  lsuvInit(model, randn([200, 4]))
+  assert.deepEqual([...model.state()['1.running_mean'].dataSync()], Array(8).fill(0))
+  assert.throws(() => lsuvInit(model, randn([9, 5])), /Linear: expected \[..., 4\], got \[9,5\]/)
+  assert.ok([...model.modules()].every(o => o.training && !o.hooks.length))
+})
+
+it('lsuvInit refuses items without a difference and numbers run off, naming the layer', () => {
+  seed(3)
+  for (const x of [tf.zeros([64, 4]), tf.ones([64, 4]), tf.fill([64, 4], NaN)]) {
+    const model = net(() => new GeneralRelu()), weight = [...model.state()['0.weight'].dataSync()]
+    assert.throws(() => lsuvInit(model, x),
+      /^Error: lsuvInit: behind "0.weight" .*, wanted numbers that differ between items$/)
+    assert.deepEqual([...model.state()['0.weight'].dataSync()], weight)
+    assert.ok([...model.modules()].every(o => !o.hooks.length))
+  }
+})
+
+it('lsuvInit says which layers it could not bring to mean 0 and deviation 1', () => {
+  seed(3)
+  const [, said] = warnings(() => lsuvInit(net(), randn([200, 4])))
+  assert.equal(said.length, 2)
+  assert.match(said[0], /^lsuvInit: after 20 tries, behind "0.weight" the mean is 0\.\d+, the dev/)
+})
+
+it('lsuvInit refuses a model in which it would correct nothing', () => {
+  assert.throws(() => lsuvInit(new Linear(4, 2), tf.ones([3, 4])),
+    { message: 'lsuvInit: wanted a model with two Linears or more, got 1' })
 })

@@ -12,6 +12,11 @@ export const softwareCard: NodeJS.ProcessEnv | undefined = browser ? {
   LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, browser].filter(Boolean).join(':')
 } : undefined
 
+const binding = 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node'
+
+/** Whether the native backend is built. */
+export const hasTensorflow = existsSync(join(__dirname, '..', binding))
+
 /** Whether `MINIAI_REQUIRE` names `part`: its tests must then run, and fail where it is missing. */
 export const isRequired = (part: string): boolean =>
   (process.env.MINIAI_REQUIRE ?? '').split(' ').includes(part)

@@ -44,15 +44,18 @@ it('silu and its gradient are those of x σ(x), far out too', () => {
   close(tf.grad(silu)(x, dy), tf.grad(plain)(x, dy))
 })
 
-it('attend and its gradients are those of the formula, with another length of the context', () => {
-  const xs = [[2, 5, 4], [2, 3, 4], [2, 3, 6]].map((shape, i) => random(shape, i + 1))
-  const plain = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor =>
-    tf.matMul(tf.softmax(tf.div(tf.matMul(q, k, false, true), 2)), v)
-  const [q, k, v] = xs, dy = random([2, 5, 6], 4)
-  close(attend(q, k, v), plain(q, k, v))
-  const ours = tf.grads((...t) => attend(t[0], t[1], t[2]))(xs, dy)
-  tf.grads((...t) => plain(t[0], t[1], t[2]))(xs, dy).forEach((g, i) => close(ours[i], g))
-})
+for (const mask of [undefined, [0, 0, -1e9, 0, -1e9, 0, 0, 0, 0, -1e9, -1e9, 0, 0, 2, 0]]) {
+  it(`attend and its gradients are those of the formula, ${mask ? 'with' : 'without'} a mask`, () => {
+    const xs = [[2, 5, 4], [2, 3, 4], [2, 3, 6]].map((shape, i) => random(shape, i + 1))
+    const more = mask && tf.tensor2d(mask, [5, 3])
+    const plain = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor =>
+      tf.matMul(tf.softmax(tf.add(tf.div(tf.matMul(q, k, false, true), 2), more ?? 0)), v)
+    const [q, k, v] = xs, dy = random([2, 5, 6], 4)
+    close(attend(q, k, v, more), plain(q, k, v))
+    const ours = tf.grads((...t) => attend(t[0], t[1], t[2], more))(xs, dy)
+    tf.grads((...t) => plain(t[0], t[1], t[2]))(xs, dy).forEach((g, i) => close(ours[i], g))
+  })
+}
 
 it('attend refuses lists that do not belong together', () => {
   const call = (...shapes: number[][]) => () => {

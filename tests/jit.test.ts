@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { tf, useBackend } from 'miniai/engine'
 import { JitRandom, jit } from 'miniai/jit'
+import { Module } from 'miniai/training'
 import { cases } from './ops'
 
 const binary = 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node'
@@ -56,7 +57,7 @@ for (const xla of [false, true]) {
       g(...xs)
       const ours = list(g(...xs)), eager = list(f(...xs))
       const isSame = eager.every((row, k) => {
-        const size = xla ? Math.max(1, ...row.map(Math.abs).filter(Number.isFinite)) : 1
+        const size = Math.max(1e-6, ...row.map(Math.abs).filter(Number.isFinite))
         return row.every((v, i) => isClose(ours[k][i], v, 1e-5, size))
       })
       if (!isSame) wrong.push(c.name)
@@ -348,4 +349,69 @@ it('on another backend jit(f) calls f, and JitRandom draws other numbers each ti
   const drawn = [1, 2, 3, 4].map(() => number(f(tf.zeros([2]))))
   assert.equal(calls, 4)
   assert.equal(new Set(drawn).size, 4)
+})
+
+onTensorflow('functions and objects among the arguments are told apart by what they are', () => {
+  const times = (k: number) => (x: tf.Tensor) => tf.mul(x, k)
+  const g = jit((x: tf.Tensor, f: (x: tf.Tensor) => tf.Tensor) => f(x)), [two, three] = [2, 3].map(times)
+  for (let i = 1; i < 5; i++) {
+    assert.deepEqual([two, three].map(f => number(g(tf.scalar(i), f))), [2 * i, 3 * i])
+  }
+  const kinds = [NaN, Infinity, -Infinity, null, undefined, 0, -0, 7n, '7', new Map(), new Map()]
+  const h = jit((x: tf.Tensor, kind: unknown) => tf.mul(x, kinds.findIndex(o => Object.is(o, kind))))
+  for (let i = 0; i < 4; i++) {
+    assert.deepEqual(kinds.map(o => number(h(tf.scalar(1), o))), kinds.map((_, k) => k))
+  }
+  const own: { own?: object } = {}
+  own.own = own
+  assert.throws(() => h(tf.scalar(1), own), /^Error: jit: an argument contains itself$/)
+})
+
+onTensorflow('a number from outside stays as it was in the first two calls, as said', () => {
+  let k = 1
+  const f = jit((x: tf.Tensor) => tf.mul(x, k))
+  const seen = [1, 1, 1, 10, 10].map(now => { k = now; return number(f(tf.scalar(1))) })
+  assert.deepEqual(seen, [1, 1, 1, 1, 1])
+})
+
+onTensorflow('a tensor disposed before the first or the second call is told in one sentence', () => {
+  for (const when of [0, 1]) {
+    const c = tf.ones([2, 3]), f = jit((x: tf.Tensor) => tf.add(x, c))
+    for (let i = 0; i < when; i++) f(tf.ones([2, 3]))
+    c.dispose()
+    assert.throws(() => f(tf.ones([2, 3])), /^Error: jit: .* of shape \[2,3\] .* disposed; keep it/)
+  }
+})
+
+onTensorflow('a tensor from outside that is given back stays its owner\'s', () => {
+  const c = tf.scalar(7), f = jit(() => c)
+  for (let i = 0; i < 4; i++) {
+    const o = f()
+    assert.equal(number(o), 7)
+    o.dispose()
+    assert.ok(!c.isDisposed)
+  }
+  assert.equal(number(c), 7)
+})
+
+onTensorflow('a refused call leaves no tensor behind', () => {
+  let n = 0
+  const odd = jit((x: tf.Tensor) => [tf.neg(x), 3]), counts = jit((x: tf.Tensor) => tf.mul(x, ++n))
+  const x = tf.scalar(1), before = tf.memory().numTensors
+  for (let i = 0; i < 3; i++) assert.throws(() => odd(x), /return tensors$/)
+  counts(x).dispose()
+  assert.throws(() => counts(x), /differs from one call to the next/)
+  assert.equal(tf.memory().numTensors, before)
+})
+
+it('JitRandom in a layer is stored with it, and not learned', () => {
+  class Noisy extends Module {
+    noise = new JitRandom(7)
+    forward(x: tf.Tensor) { return tf.add(x, this.noise.normal(x.shape)) }
+  }
+  const [a, b] = [new Noisy(), new Noisy()]
+  assert.deepEqual([Object.keys(a.state()), Object.keys(a.params())], [['noise'], []])
+  a.call(tf.zeros([3]))
+  b.state().noise.assign(a.state().noise)
+  assert.deepEqual(...[a, b].map(o => o.call(tf.zeros([3])).dataSync()) as [unknown, unknown])
 })

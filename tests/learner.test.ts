@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import {
   Callback, CancelBatchException, CancelEpochException, CancelFitException, CheckpointCB, cosine,
-  Learner, lrFind, MetricsCB, oneCycle, ProgressCB, RecorderCB, SchedCB, SingleBatchCB, TrainCB,
+  Learner, lrFind, LRFinderCB, MetricsCB, oneCycle, ProgressCB, RecorderCB, resumable, SchedCB,
+  SingleBatchCB, TrainCB,
 } from 'miniai/learner'
 import { randn, seed } from 'miniai/random'
-import { saveModel } from 'miniai/safetensors'
+import { loadModel, saveModel } from 'miniai/safetensors'
 import { accuracy, Adam, Dataset, getDls, Linear, Relu, Sequential } from 'miniai/training'
+import { hasTensorflow, isRequired } from './children'
 import { temporary } from './folders'
 
 const { startKernel } = require('../scripts/kernel/client.cjs')
@@ -18,8 +20,10 @@ before(async () => { await useBackend() })
 
 const folder = temporary(), root = join(__dirname, '..')
 
+type LearnerOptions = ConstructorParameters<typeof Learner>[2]
+
 /** 40 + 20 points that a line divides: 5 batches of 8 to train on, 2 of 16 for validation. */
-function setUp(options: ConstructorParameters<typeof Learner>[2] = {}) {
+function setUp(options: LearnerOptions = {}) {
   seed(1)
   const part = (n: number) => {
     const x = randn([n, 4])
@@ -124,6 +128,30 @@ it('MetricsCB counts items, not batches', async () => {
   assert.ok(Math.abs(metrics.lines[1].accuracy as number - acc) < 1e-6)
 })
 
+it('MetricsCB refuses metrics whose names are none, stand twice or are taken', () => {
+  const named = (name: string) => Object.defineProperty(() => tf.scalar(0), 'name', { value: name })
+  for (const names of [[''], ['a', 'a'], ['loss'], ['epoch'], ['phase']]) {
+    const list = names.map(o => `"${o}"`).join(', ')
+    const taken = 'none of loss, epoch and phase'
+    assert.throws(() => new MetricsCB(...names.map(named)), { name: 'RangeError',
+      message: `MetricsCB: wanted metrics of different names, ${taken}, got ${list}` })
+  }
+  new MetricsCB(named('a'), named('b'))
+})
+
+it('MetricsCB refuses a metric of more than one number, and leaves no tensor', async () => {
+  const learn = setUp({ lr: 0 }), each = (preds: tf.Tensor) => tf.mean(preds, 0)
+  await learn.fit(1)
+  const before = tf.memory().numTensors
+  await assert.rejects(learn.fit(1, { cbs: [new MetricsCB(each)] }),
+    { name: 'RangeError', message: 'MetricsCB: wanted one number of "each", got the shape [2]' })
+  await new Promise(done => setImmediate(done))
+  assert.equal(tf.memory().numTensors, before)
+  const one = (preds: tf.Tensor) => tf.reshape(tf.mean(preds), [1, 1]), metrics = new MetricsCB(one)
+  await learn.fit(1, { cbs: [metrics] })
+  assert.ok(Number.isFinite(metrics.lines[0].one))
+})
+
 it('SchedCB sets the rate by the part that is done, and gives it back', async () => {
   const recorder = new RecorderCB(), sched = new SchedCB(done => done)
   const learn = setUp({ lr: 2, cbs: [recorder, sched] })
@@ -147,12 +175,56 @@ it('lrFind(learn) gives back the weights, also those of a model that it ruined',
   assert.ok(lrs.length > 5 && losses.length === lrs.length)
 })
 
+it('lrFind(learn) leaves a schedule, a checkpoint and metrics alone', async () => {
+  const path = join(folder, 'found'), metrics = new MetricsCB(accuracy)
+  const cbs = [metrics, new SchedCB(oneCycle()), new CheckpointCB(path)]
+  const learn = setUp({ cbs })
+  await learn.fit(1)
+  const { lines } = metrics, before = tf.memory().numTensors
+  new CheckpointCB(path).clear()
+  const { lrs } = await lrFind(learn, { start: 1e-3, gamma: 2, epochs: 20 })
+  assert.ok(Math.max(...lrs) > 0.1, `the largest rate is ${Math.max(...lrs)}`)
+  assert.equal(existsSync(path), false)
+  assert.equal(metrics.lines, lines)
+  assert.equal(tf.memory().numTensors, before)
+})
+
+it('lrFind(learn) asks and judges as the Learner does', async () => {
+  const asked: string[] = []
+  class Asking extends TrainCB {
+    predict(learn: Learner, xb: tf.Tensor) {
+      asked.push('predict')
+      return super.predict(learn, xb)
+    }
+  }
+  await lrFind(setUp({ cbs: [new Asking()] }), { start: 1e-3, gamma: 2, epochs: 20 })
+  assert.ok(asked.length > 0)
+})
+
+it('LRFinderCB says nothing of its own where another callback ends the fit before it', async () => {
+  const finder = new LRFinderCB(), learn = setUp({ cbs: [finder] })
+  const { cb } = noting([], 'beforeFit', new Error('oops'))
+  await assert.rejects(learn.fit(1, { cbs: [cb] }), /oops/)
+  await learn.fit(1)
+  await assert.rejects(learn.fit(1, { cbs: [cb] }), /oops/)
+})
+
 it('CheckpointCB refuses a file of another fit, another model, and no checkpoint', async () => {
   const path = join(folder, 'refused'), cb = () => new CheckpointCB(path)
   await setUp({ cbs: [cb()] }).fit(2)
-  const other = /belongs to a fit of 2 epochs of 5 batches, this one has 3 of 5/
-  await assert.rejects(setUp({ cbs: [cb()] }).fit(3), other)
-  await assert.rejects(setUp({ opt: Adam, cbs: [cb()] }).fit(2), /there is no "opt\./)
+  const fit = (epochs: number, how: string) => `${epochs} epochs of 5 batches with ${how}`
+  const refused = (epochs: number, how: string, options: LearnerOptions) => {
+    const other = `${fit(2, 'SGD, rate 0.1, decay 0')}, this one is of ${fit(epochs, how)}`
+    return assert.rejects(setUp({ cbs: [cb()], ...options }).fit(epochs), { message:
+      `${path} belongs to a fit of ${other}; remove it to begin anew` })
+  }
+  await refused(3, 'SGD, rate 0.1, decay 0', {})
+  await refused(2, 'Adam, rate 0.1, decay 0', { opt: Adam })
+  await refused(2, 'SGD, rate 0.2, decay 0', { lr: 0.2 })
+  await refused(2, 'SGD, rate 0.1, decay 0.01', { wd: 0.01 })
+  const deeper = setUp({ cbs: [cb()] })
+  deeper.model = new Sequential(deeper.model, new Linear(2, 2))
+  await assert.rejects(deeper.fit(2), /there is no "model\.0\.0\./)
   const learn = setUp()
   saveModel(path, learn.model)
   await assert.rejects(setUp({ cbs: [cb()] }).fit(2), /is no checkpoint of a fit/)
@@ -162,11 +234,89 @@ it('CheckpointCB refuses a file of another fit, another model, and no checkpoint
   await setUp({ cbs: [cb()] }).fit(2)
 })
 
+for (const moment of ['beforeEpoch', 'afterEpoch', 'afterBatch']) {
+  it(`CheckpointCB keeps a rate that a callback changes ${moment}, as it was`, async () => {
+    const path = join(folder, `halved ${moment}`)
+    const halve = (learn: Learner) => { if (learn.training) learn.lr /= 2 }
+    const run = async (file: string, blow = NaN) => {
+      let batches = 0
+      const afterBatch = () => { if (batches++ === blow) throw new Error('blow') }
+      const late = Object.assign(new Callback(), { order: 200, afterBatch })
+      const halving = Object.assign(new Callback(), { [moment]: halve })
+      const recorder = new RecorderCB()
+      const cbs = [halving, recorder, new CheckpointCB(file, { seconds: 0 }), late]
+      await setUp({ cbs }).fit(3)
+      return recorder.lrs
+    }
+    const whole = await run(`${path} whole`)
+    await assert.rejects(run(path, 9), /blow/)
+    assert.deepEqual(await run(path), whole)
+  })
+}
+
+it('CheckpointCB without isExact lets steps be compiled, and the fit goes on', async () => {
+  const calls: number[] = []
+  const run = async (name: string, { isExact = false, blow = NaN } = {}) => {
+    let batches = 0, count = 0
+    const afterBatch = () => { if (batches++ === blow) throw new Error('blow') }
+    const late = Object.assign(new Callback(), { order: 200, afterBatch })
+    const recorder = new RecorderCB(), path = join(folder, name)
+    const cbs = [recorder, new CheckpointCB(path, { seconds: 0, isExact }), late]
+    const learn = setUp({ opt: Adam, lr: 0.05, cbs }), { model } = learn, { forward } = model
+    model.forward = x => { count++; return forward.call(model, x) }
+    await learn.fit(8)
+    calls.push(count)
+    return { losses: recorder.losses, batches }
+  }
+  await run('exact', { isExact: true })
+  const whole = await run('compiled')
+  await assert.rejects(run('cut off', { blow: 40 }), /blow/)
+  const resumed = await run('cut off')
+  assert.equal(calls[0], 8 * 7)
+  const isCompiled = calls[1] < 8 * 7 / 2, can = tf.getBackend() === 'tensorflow'
+  assert.equal(isCompiled, can, `asked ${calls[1]} times, compiled steps ask once`)
+  assert.ok(resumed.batches < whole.batches)
+  assert.equal(resumed.losses.length, whole.losses.length)
+  whole.losses.forEach((loss, i) => assert.ok(Math.abs(loss - resumed.losses[i]) < 1e-3))
+})
+
+it('resumable(name) keeps the fit and its model in MINIAI_RUN, elsewhere nothing', async () => {
+  const { MINIAI_RUN } = process.env, run = join(folder, 'run')
+  const fit = async (...more: Callback[]) => {
+    const counter = noting(), cbs = [...resumable('digits'), counter.cb, ...more]
+    const learn = setUp({ cbs })
+    await learn.fit(2)
+    return { learn, batches: counter.notes.filter(o => o === 'afterBatch').length }
+  }
+  mkdirSync(run)
+  try {
+    process.env.MINIAI_RUN = ''
+    assert.deepEqual(resumable('digits'), [])
+    process.env.MINIAI_RUN = run
+    assert.deepEqual(resumable('x', { isExact: false }).map(o => o.isExact), [false])
+    assert.deepEqual(resumable('x').map(o => o.isExact), [true])
+    await assert.rejects(fit(noting([], 'afterEpoch', new Error('blow')).cb), /blow/)
+    assert.deepEqual(readdirSync(run), ['digits.checkpoint'])
+    const { learn, batches } = await fit()
+    assert.equal(batches, 2 * 7 - 5)
+    assert.deepEqual(readdirSync(run).sort(), ['digits.checkpoint', 'digits.safetensors'])
+    const stored = setUp().model
+    loadModel(join(run, 'digits.safetensors'), stored)
+    const numbers = (o: typeof stored) => Object.values(o.state()).map(v => [...v.dataSync()])
+    assert.deepEqual(numbers(stored), numbers(learn.model))
+  } finally {
+    delete process.env.MINIAI_RUN
+    if (MINIAI_RUN) process.env.MINIAI_RUN = MINIAI_RUN
+  }
+})
+
+const backends = ['cpu', ...hasTensorflow || isRequired('tensorflow') ? ['tensorflow'] : []]
+
 interface Ran { out: string, killed: boolean }
 
 /** Run the program of tests/resume.ts; with `delay`, kill it so many ms after its fit began. */
-function run(path: string, delay?: number): Promise<Ran> {
-  const args = ['-r', join(root, 'scripts/load.cjs'), join(__dirname, 'resume.ts'), path]
+function run(path: string, backend: string, delay?: number): Promise<Ran> {
+  const args = ['-r', join(root, 'scripts/load.cjs'), join(__dirname, 'resume.ts'), path, backend]
   const child = spawn(process.execPath, args), kill = () => child.kill('SIGKILL')
   let out = ''
   child.stdout.on('data', o => { out += o })
@@ -177,47 +327,51 @@ function run(path: string, delay?: number): Promise<Ran> {
     child.on('close', (_, signal) => done({ out, killed: signal === 'SIGKILL' })))
 }
 
-it('a fit killed with -9 again and again ends like one that was left alone', async function () {
-  this.timeout(300000)
-  const start = performance.now(), whole = await run(join(folder, 'whole'))
-  const lasted = performance.now() - start
-  assert.match(whole.out, /^\{"weights"/)
-  const path = join(folder, 'killed')
-  let kills = 0, last: Ran = { out: '', killed: true }
-  for (let i = 0; last.killed; i++) {
-    // some at once, some while a file is written, most after a few batches; then leave it alone
-    last = await run(path, i < 8 ? Math.random() ** 2 * lasted / 8 : undefined)
-    if (last.killed) kills++
-  }
-  assert.ok(kills >= 3, `only ${kills} kills`)
-  assert.equal(last.out, whole.out)
-  assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
-})
+for (const backend of backends) {
+  it(`a fit killed with -9 ends like one that was left alone, on ${backend}`, async function () {
+    this.timeout(300000)
+    const start = performance.now(), whole = await run(join(folder, `whole ${backend}`), backend)
+    const lasted = performance.now() - start
+    assert.match(whole.out, /^\{"weights"/)
+    const path = join(folder, `killed ${backend}`)
+    let kills = 0, last: Ran = { out: '', killed: true }
+    for (let i = 0; last.killed; i++) {
+      // some at once, some while a file is written, most after a few batches; then leave it alone
+      last = await run(path, backend, i < 8 ? Math.random() ** 2 * lasted / 8 : undefined)
+      if (last.killed) kills++
+    }
+    assert.ok(kills >= 3, `only ${kills} kills`)
+    assert.equal(last.out, whole.out)
+    assert.deepEqual(readdirSync(folder).filter(o => o.startsWith('.')), [])
+  })
+}
 
 /** What a learner has run before the fit that is interrupted. */
-const cells = `import { tf, useBackend } from 'miniai/engine'
+const cells = (backend: string) => `import { tf, useBackend } from 'miniai/engine'
 import { Learner, MetricsCB, ProgressCB } from 'miniai/learner'
 import { randn } from 'miniai/random'
 import { accuracy, Dataset, getDls, Linear } from 'miniai/training'
-await useBackend('cpu')
+await useBackend('${backend}')
 const x = randn([400, 4]), ds = new Dataset(x, x.sum(1).greater(0).toInt())
 const metrics = new MetricsCB(accuracy), bar = new ProgressCB()
 const learn = new Learner(new Linear(4, 2), getDls(ds, ds, { bs: 8 }), { cbs: [metrics, bar] })
 await learn.fit(1)
 const count = tf.memory().numTensors`
 
-it('interrupting a fit in a notebook leaves a Learner that goes on', async function () {
-  this.timeout(120000)
-  const file = join(root, 'scripts/kernel.cjs')
-  const kernel = await startKernel({ kernel: file, cwd: join(root, 'nbs') })
-  const run = async (code: string) => (await kernel.execute(code)).reply
-  try {
-    assert.equal((await run(cells)).status, 'ok')
-    setTimeout(() => kernel.interrupt(), 3000)
-    assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
-    const after = await run(`await learn.fit(2)
+for (const backend of backends) {
+  it(`interrupting a fit leaves a Learner that goes on, on ${backend}`, async function () {
+    this.timeout(120000)
+    const file = join(root, 'scripts/kernel.cjs')
+    const kernel = await startKernel({ kernel: file, cwd: join(root, 'nbs') })
+    const run = async (code: string) => (await kernel.execute(code)).reply
+    try {
+      assert.equal((await run(cells(backend))).status, 'ok')
+      setTimeout(() => kernel.interrupt(), 3000)
+      assert.equal((await run('await learn.fit(100000)')).ename, 'Interrupted')
+      const after = await run(`await learn.fit(2)
 const [lines, more] = [metrics.lines.length, tf.memory().numTensors - count]
 if (lines !== 4 || more) throw new Error(\`\${lines} lines, \${more} tensors\`)`)
-    assert.equal(after.status, 'ok', after.evalue)
-  } finally { await kernel.close() }
-})
+      assert.equal(after.status, 'ok', after.evalue)
+    } finally { await kernel.close() }
+  })
+}

@@ -1,6 +1,6 @@
-// A fit that stores itself after each batch, to be killed: `resume.ts CHECKPOINT` goes on where the
-// last one was and writes a line of JSON, all that came of it. Its model draws random numbers at
-// each step, and its data when a batch is made.
+// A fit that stores itself after each batch, to be killed: `resume.ts CHECKPOINT BACKEND` goes on
+// where the last one was and writes a line of JSON, all that came of it. Its model draws random
+// numbers at each step, and its data when a batch is made.
 import { tf, useBackend } from 'miniai/engine'
 import { CheckpointCB, Learner, MetricsCB, oneCycle, RecorderCB, SchedCB } from 'miniai/learner'
 import { getState, rand, randn, seed } from 'miniai/random'
@@ -14,8 +14,8 @@ class Noise extends Module {
   }
 }
 
-async function main(path: string) {
-  await useBackend('cpu')
+async function main(path: string, backend: string) {
+  await useBackend(backend)
   seed(1)
   const xs = randn([96, 8]), ys = xs.sum(1).greater(0).toInt().arraySync() as number[]
   const row = (i: number) => xs.slice(i, 1).reshape([8])
@@ -36,4 +36,4 @@ async function main(path: string) {
   console.log(JSON.stringify({ weights, losses, lrs, lines, rand: getState() }))
 }
 
-main(process.argv[2])
+main(process.argv[2], process.argv[3])

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
-import { loadModel, loadTensors, saveModel, saveTensors } from 'miniai/safetensors'
+import { loadModel, loadTensors, openTensors, saveModel, saveTensors } from 'miniai/safetensors'
 import { Linear, Sequential } from 'miniai/training'
 import { temporary } from './folders'
 
@@ -64,6 +64,18 @@ it('loadTensors reads half, brain, double and long numbers', () => {
   assert.deepEqual(values('l'), [3, -4])
 })
 
+it('openTensors(path) tells shapes and types, reads each tensor when it is asked for, and no other file of that name', () => {
+  saveTensors(path, { a: tf.tensor([[1, 2]]), b: tf.tensor([3], [1], 'int32') }, { made: 'here' })
+  const { tensors: { a, b }, metadata } = openTensors(path), before = tf.memory().numTensors
+  assert.deepEqual([a.shape, a.type, b.shape, b.type, metadata], [[1, 2], 'F32', [1], 'I32', { made: 'here' }])
+  assert.deepEqual([a.read(), b.read()].map(o => [...o.dataSync()]), [[1, 2], [3]])
+  assert.equal(tf.memory().numTensors, before + 2)
+  saveTensors(path, { a: tf.tensor([[5, 6]]), b: tf.tensor([7], [1], 'int32') }, { made: 'here' })
+  assert.throws(() => b.read(), /a.safetensors was changed meanwhile$/)
+  writeFileSync(path, '')
+  assert.throws(() => a.read(), /a.safetensors was changed meanwhile$/)
+})
+
 it('loadTensors names the tensor that is wrong', () => {
   const x = { dtype: 'F32', shape: [1], data_offsets: [0, 4] }, four = [0, 0, 0, 0]
   const wrong = (entry: unknown, words: RegExp, data = four) => {
@@ -79,7 +91,10 @@ it('loadTensors names the tensor that is wrong', () => {
   wrong(x, /"w.x" ends at byte 4, but the file's numbers end at 3: it is cut off/, [0, 0, 0])
   wrong(x, /1 bytes after "w.x" belong to no tensor/, [0, 0, 0, 0, 0])
   wrong(null, /"w.x" is of an unknown type/)
-  wrong({ dtype: 'F32', shape: [1] }, /"w.x" needs 4 bytes for \[1\], has 0/)
+  const places = [undefined, null, 4, [], [0], [0, 4, 4], [null, 4], ['0', 4], [-4, 0]]
+  for (const data_offsets of places) {
+    wrong({ ...x, data_offsets }, /"w.x" has no place in the file/)
+  }
 })
 
 it('loadTensors refuses what is no safetensors file', () => {
@@ -91,6 +106,45 @@ it('loadTensors refuses what is no safetensors file', () => {
     file(text)
     refused(/is not a safetensors file: its header is no/)
   }
+})
+
+it('loadTensors refuses texts that are none', () => {
+  for (const texts of [null, 3, 'words', ['a'], { a: 1 }, { a: null }]) {
+    file({ __metadata__: texts })
+    refused(/is not a safetensors file: its __metadata__ are no texts/)
+  }
+})
+
+it('loadTensors refuses long numbers without room in 32 bits, naming tensor and number', () => {
+  for (const n of [2n ** 32n, 2n ** 31n, -(2n ** 31n) - 1n]) {
+    const data = [...new Uint8Array(BigInt64Array.of(1n, n).buffer)]
+    file({ l: { dtype: 'I64', shape: [2], data_offsets: [0, 16] } }, data)
+    refused(new RegExp(`a.safetensors: "l" has the number ${n}, wanted one of 32 bits`))
+  }
+  const data = [...new Uint8Array(BigInt64Array.of(2n ** 31n - 1n, -(2n ** 31n)).buffer)]
+  file({ l: { dtype: 'I64', shape: [2], data_offsets: [0, 16] } }, data)
+  assert.deepEqual([...loadTensors(path).tensors.l.dataSync()], [2 ** 31 - 1, -(2 ** 31)])
+})
+
+it('saveTensors keeps a tensor of any name but the texts’ own', () => {
+  const tensors = Object.fromEntries(['__proto__', 'constructor', ''].map((name, i) =>
+    [name, tf.tensor([i, 7])]))
+  saveTensors(path, tensors)
+  const { tensors: back } = loadTensors(path)
+  assert.deepEqual(Object.keys(back).sort(), Object.keys(tensors).sort())
+  for (const [name, x] of Object.entries(tensors)) {
+    assert.deepEqual([...Object.getOwnPropertyDescriptor(back, name)!.value.dataSync()],
+      [...x.dataSync()])
+  }
+  const message = 'saveTensors: "__metadata__" is the name of the texts, not of a tensor'
+  assert.throws(() => saveTensors(path, { __metadata__: tf.ones([1]) }), { message })
+})
+
+it('saveTensors refuses a text that would be a fingerprint; one of other programs is read', () => {
+  const message = 'saveTensors: the text "sha256.a" would be taken for a fingerprint'
+  assert.throws(() => saveTensors(path, { b: tf.ones([1]) }, { 'sha256.a': 'x' }), { message })
+  file({ __metadata__: { 'sha256.a': 'x', 'sha256.': 'y' } })
+  assert.deepEqual(loadTensors(path).metadata, { 'sha256.a': 'x', 'sha256.': 'y' })
 })
 
 it('loadTensors notices each flipped byte of the numbers and names the tensor', () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { useBackend } from 'miniai/engine'
 import { byteLetters, ClipTokenizer, clipWords, trainBpe } from 'miniai/tokenizer'
+import { warnings } from './warnings'
 
 before(async () => { await useBackend() })
 
@@ -12,13 +13,6 @@ const published = join(__dirname, '../nbs/data/bpe_simple_vocab_16e6.txt.gz')
 const cases = JSON.parse(readFileSync(join(__dirname, 'fixtures/tokenizer.json'), 'utf8'))
 const tok = ClipTokenizer.load()
 const padding = 49407
-
-/** What `console.warn` is told while `f` runs. */
-function warnings<T>(f: () => T): [value: T, said: string[]] {
-  const { warn } = console, said: string[] = []
-  console.warn = (...words: unknown[]) => { said.push(words.join(' ')) }
-  try { return [f(), said] } finally { console.warn = warn }
-}
 
 /** A model's tokenizer folder with CLIP's vocabulary, and what is to be different in it. */
 function folder(changes: Record<string, string | null> = {}): string {
@@ -164,4 +158,26 @@ it('byteLetters has a visible letter for each byte, all different', () => {
 
 it('clipWords(text) parts letters, single figures, signs and contractions', () => {
   assert.deepEqual(clipWords("Don't stop: 42 cats!!"), ['don', "'t", 'stop', ':', '4', '2', 'cats', '!!'])
+})
+
+it('add(word) makes a word one token with the next number, everywhere but inside other words', () => {
+  const tok = new ClipTokenizer(trainBpe('a red seven', 20)), n = tok.tokens.length, [start, end] = tok.encode('')
+  const apart = tok.encode('blorbs')
+  assert.ok(tok.encode('blorb').length > 3)
+  assert.equal(tok.add('blorb'), n)
+  assert.equal(tok.add('wum'), n + 1)
+  assert.deepEqual(tok.encode('BLORB, wum').filter(id => id >= n), [n, n + 1])
+  assert.deepEqual(tok.encode('blorb'), [start, n, end])
+  assert.deepEqual(tok.encode('blorbs'), apart)
+  assert.equal(tok.decode([n, n + 1]), 'blorb wum')
+})
+
+it('add(word) refuses what is not one word, and a word that is a token', () => {
+  const own = new ClipTokenizer(trainBpe('seven seven', 20))
+  for (const bad of ['two words', '', 'Blorb', 'x-y', ' a']) {
+    assert.throws(() => own.add(bad), /^Error: ClipTokenizer\.add: wanted one word, got '/, bad)
+  }
+  assert.throws(() => own.add('seven'), /^Error: ClipTokenizer\.add: "seven" is a token already$/)
+  own.add('blorb')
+  assert.throws(() => own.add('blorb'), /"blorb" is a token already$/)
 })

@@ -3,8 +3,8 @@ import { inspect } from 'node:util'
 import { tf, useBackend } from 'miniai/engine'
 import { rand, seed } from 'miniai/random'
 import {
-  accuracy, Adam, Batch, crossEntropy, DataLoader, Dataset, lossAndGrads, Linear, Module,
-  Momentum, Optimizer, Params, permutation, Relu, RMSProp, Sequential, SGD, Source,
+  accuracy, Adam, Batch, crossEntropy, DataLoader, Dataset, evaluate, getDls, lossAndGrads,
+  Linear, Module, Momentum, Optimizer, Params, permutation, Relu, RMSProp, Sequential, SGD, Source,
 } from 'miniai/training'
 
 before(async () => { await useBackend() })
@@ -165,4 +165,41 @@ it('DataLoader and Dataset refuse sizes that cannot be', () => {
   assert.throws(() => new DataLoader(counted(3), { bs: 0 }), /wanted a batch size ≥ 1, got 0/)
   const make = () => new Dataset(tf.zeros([3, 2]), tf.zeros([4]))
   assert.throws(make, /lengths differ, got \[3,2\] and \[4\]/)
+})
+
+it('a DataLoader gives each batch a seed of its own that does not follow the last one', async () => {
+  seed(3)
+  const source = { length: 24, at: (): Batch => [tf.scalar(rand()), tf.scalar(0)] }
+  const firsts: number[] = []
+  for await (const [x] of new DataLoader(source, { bs: 2, shuffle: true })) firsts.push(x.dataSync()[0])
+  const steps = firsts.slice(1).map((x, i) => (x - firsts[i] + 1) % 1)
+  assert.ok(Math.max(...steps) - Math.min(...steps) > 0.3, `steps ${steps}`)
+})
+
+it('a DataLoader without a batch, and prefetch that is no count, are refused', () => {
+  const few = counted(5)
+  const empty = new DataLoader(few, { bs: 8, dropLast: true })
+  assert.throws(() => empty.batches(), /there is no batch: 5 items, batches of 8, none smaller$/)
+  for (const prefetch of [-1, NaN, 0.5]) {
+    assert.throws(() => new DataLoader(few, { prefetch }), /wanted prefetch ≥ 0, got/)
+  }
+})
+
+it('Dataset refuses numbers it has not, accuracy shapes that would be stretched', () => {
+  for (const i of [5, -1, NaN]) assert.throws(() => counted(5).at(i), /wanted 0 … 4, got/)
+  assert.throws(() => accuracy(tf.ones([4, 3]), tf.ones([4, 1])), /got \[4,3\] and \[4,1\]/)
+})
+
+it('evaluate(model, loader) divides by the items it saw', async () => {
+  const model = new Linear(2, 13), all = counted(13)
+  const part = await evaluate(model, new DataLoader(all, { bs: 5, dropLast: true }))
+  const ten = new Dataset(...all.batch([...Array(10).keys()]))
+  const { loss } = await evaluate(model, new DataLoader(ten, { bs: 5 }))
+  assert.ok(Math.abs(part.loss - loss) < 1e-4 * Math.abs(loss), `${part.loss}, ${loss}`)
+})
+
+it('an optimizer and loaders each say in a line what they are', () => {
+  const model = new Linear(2, 3), dls = getDls(counted(5), counted(4), { bs: 2 })
+  assert.equal(inspect(new Adam(model.params(), { lr: 0.1 })), 'Adam: lr 0.1, wd 0, 9 parameters')
+  assert.match(inspect(dls), /^train DataLoader: 3 .*\nvalid DataLoader: 1 /)
 })

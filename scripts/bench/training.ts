@@ -1,10 +1,10 @@
-// The data loader and five epochs of the MLP against the same in PyTorch.
+// The data loader and five epochs of the MLP, with loss and accuracy of each training and
+// validation, against the same in PyTorch.
+import { availableParallelism } from 'node:os'
 import { tf, useBackend } from 'miniai/engine'
-import { Learner, oneCycle, SchedCB } from 'miniai/learner'
+import { Learner, MetricsCB, oneCycle, SchedCB } from 'miniai/learner'
 import { seed } from 'miniai/random'
-import { mnistTensors } from 'miniai/tensors'
-import { Adam, DataLoader, Dataset, evaluate, getDls, Linear, Relu, Sequential }
-  from 'miniai/training'
+import { accuracy, Adam, DataLoader, digitsDls, Linear, Relu, Sequential } from 'miniai/training'
 import { startPeer } from '../peer'
 import { row, type Row } from './row'
 
@@ -12,7 +12,7 @@ const theirs = `
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-torch.set_num_threads(2)
+torch.set_num_threads(${availableParallelism()})
 x, y = torch.rand(60000, 784), torch.randint(0, 10, (60000,))
 train, valid = TensorDataset(x[:50000], y[:50000]), TensorDataset(x[50000:], y[50000:])
 
@@ -24,16 +24,20 @@ def fit():
   opt = torch.optim.AdamW(model.parameters(), 5e-3, weight_decay=0.05)
   sched = torch.optim.lr_scheduler.OneCycleLR(opt, 5e-3, 5000)
   for epoch in range(5):
-    model.train()
-    for xb, yb in DataLoader(train, 50, shuffle=True):
-      loss = nn.functional.cross_entropy(model(xb), yb)
-      loss.backward()
-      opt.step()
-      opt.zero_grad()
-      sched.step()
-    model.eval()
-    with torch.no_grad():
-      sum((model(xb).argmax(1) == yb).float().sum().item() for xb, yb in DataLoader(valid, 100))
+    for isTraining in True, False:
+      model.train(isTraining)
+      losses, right = 0, 0
+      with torch.set_grad_enabled(isTraining):
+        for xb, yb in DataLoader(train, 50, shuffle=True) if isTraining else DataLoader(valid, 100):
+          preds = model(xb)
+          loss = nn.functional.cross_entropy(preds, yb)
+          if isTraining:
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            sched.step()
+          losses += loss.item() * len(xb)
+          right += (preds.argmax(1) == yb).float().sum().item()
 `
 
 async function load(dl: DataLoader): Promise<void> {
@@ -48,9 +52,7 @@ async function seconds(f: () => Promise<unknown>): Promise<number> {
 
 export async function run(python: string): Promise<Row[]> {
   await useBackend()
-  const [x, y, xv, yv] = await mnistTensors()
-  const norm = (x: tf.Tensor) => tf.tidy(() => x.sub(0.1304).div(0.3073))
-  const [train, valid] = [new Dataset(norm(x), y), new Dataset(norm(xv), yv)]
+  const dls = await digitsDls({ n: 50000, nValid: 10000, bs: 50 })
   const peer = await startPeer(python, theirs)
   const against = async (ours: () => Promise<unknown>, name: string, rounds: number) => {
     const times: [number, number][] = []
@@ -58,16 +60,15 @@ export async function run(python: string): Promise<Row[]> {
     const later = times.slice(rounds > 1 ? 1 : 0)
     return [later.map(t => t[0]), later.map(t => t[1])] as const
   }
-  const dl = new DataLoader(train, { bs: 256, shuffle: true }), accs: number[] = []
+  const dl = new DataLoader(dls.train.ds, { bs: 256, shuffle: true }), accs: number[] = []
   const loading = await against(() => load(dl), 'load()', 5)
   const fitting = await against(async () => {
     seed(accs.length)
-    const dls = getDls(train, valid, { bs: 50 })
     const model = new Sequential(new Linear(784, 50), new Relu(), new Linear(50, 10))
-    const cbs = [new SchedCB(oneCycle())]
+    const metrics = new MetricsCB(accuracy), cbs = [new SchedCB(oneCycle()), metrics]
     const learn = new Learner(model, dls, { opt: Adam, lr: 5e-3, wd: 0.05, cbs })
     await learn.fit(5)
-    accs.push((await evaluate(model, dls.valid)).accuracy)
+    accs.push(metrics.lines.at(-1)!.accuracy as number)
     model.dispose()
   }, 'fit()', 3)
   peer.close()
