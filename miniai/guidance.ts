@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (ef577aa91e9e)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (43f507652e16)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
@@ -9,16 +9,7 @@ import { JitRandom, jit } from './jit'
 import { Callback, Learner, TrainCB } from './learner'
 import { loadModel } from './safetensors'
 import { Model, SampleOptions, Schedule, cosineSchedule, sample } from './samplers'
-import { Conditions, UNet } from './unet'
-
-// %% ../nbs/16_guidance.ipynb bc708421
-/** The network of notebook 16: classes 0 … 9, and 10 for "any digit"; pictures are folded. */
-export const digitsUNet = (): UNet => new UNet({
-  inChannels: 4, outChannels: 4, blockOutChannels: [32, 80], layersPerBlock: 1, normNumGroups: 8,
-  downBlockTypes: ['DownBlock2D', 'AttnDownBlock2D'], midBlockType: 'UNetMidBlock2D',
-  upBlockTypes: ['AttnUpBlock2D', 'UpBlock2D'], attentionHeadDim: 20,
-  resnetTimeScaleShift: 'scale_shift', numClassEmbeds: 11
-})
+import { Conditions, UNet, digitsUNet } from './unet'
 
 // %% ../nbs/16_guidance.ipynb 6e9d3ad6
 /** The schedule the digits are trained with. */
@@ -163,7 +154,7 @@ export type DigitOptions = Omit<Partial<SampleOptions>, 'seed'>
 
 /** Pictures [n, 28, 28, 1], 0 … 1, of the digits asked for, made `bs` at a time. */
 export async function makeDigits(unet: UNet, digits: number[],
-  { g = 1.8, seed = 1, from, to, ...rest }: DigitOptions = {}, bs = 100): Promise<tf.Tensor4D> {
+  { g = 1.65, seed = 1, from, to, ...rest }: DigitOptions = {}, bs = 100): Promise<tf.Tensor4D> {
   const odd = digits.length ? digits.find(o => ![...Array(11).keys()].includes(o)) : 'none'
   if (odd !== undefined) throw new Error(`makeDigits: wanted digits 0 to 9 (10: any), got ${odd}`)
   const parts: tf.Tensor[] = [], options = { steps: 20, sampler: 'dpmpp2m' as const, ...rest }

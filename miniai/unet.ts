@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (63290f2746b8)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (de327d210eba)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -571,6 +571,15 @@ export class UNet extends Module {
     return this.conv_out.call(silu(this.conv_norm_out.call(h)))
   }
 }
+
+// %% ../nbs/13_unet.ipynb 79f1c0d2
+/** A network for digits folded to [n, 14, 14, 4]; classes 0 … 9, and 10 for "any digit". */
+export const digitsUNet = (): UNet => new UNet({
+  inChannels: 4, outChannels: 4, blockOutChannels: [32, 80], layersPerBlock: 1, normNumGroups: 8,
+  downBlockTypes: ['DownBlock2D', 'AttnDownBlock2D'], midBlockType: 'UNetMidBlock2D',
+  upBlockTypes: ['AttnUpBlock2D', 'UpBlock2D'], attentionHeadDim: 20,
+  resnetTimeScaleShift: 'scale_shift', numClassEmbeds: 11
+})
 
 // %% ../nbs/13_unet.ipynb d39c1fe7
 /** A weight `x` called `name` as PyTorch stores it → as our layers have it. */

@@ -8,7 +8,7 @@ import type { DigitOptions } from 'miniai/guidance'
 import { writeAtomic } from './atomic'
 import { command } from './command'
 
-const usage = '--digit 7 --n 16 --out digits.png --npy digits.npy --seed 1 --steps 20 --guidance 1.8 --sampler dpmpp2m'
+const usage = '--digit 7 --n 16 --out digits.png --npy digits.npy --seed 1 --steps 20 --guidance 1.65 --sampler dpmpp2m'
 const names = usage.split(' ').filter(o => o.startsWith('--'))
 
 /** What is asked for: a digit for each picture, and the files. */
@@ -39,7 +39,7 @@ export function wishOf(words: string[], samplers: string[]): Wish {
   if (!samplers.includes(sampler)) throw new Error(`sample: there is no sampler "${sampler}"; there are ${samplers.join(', ')}`)
   const one = given.has('--digit') ? number('--digit', 0, [0, 9]) : undefined, n = number('--n', one === undefined ? 100 : 16, [1, 1000])
   const options = { sampler, seed: number('--seed', 1, [0, 2 ** 46]), steps: number('--steps', 20, [1, 1000]),
-    g: number('--guidance', 1.8, [-100, 100], 'a number') } as DigitOptions
+    g: number('--guidance', 1.65, [-100, 100], 'a number') } as DigitOptions
   const numbers = given.get('--npy'), out = given.get('--out') ?? (numbers ? undefined : 'digits.png')
   const npy = numbers === '' ? out!.replace(/(\.png)?$/, '.npy') : numbers
   const homeless = [out, npy].find(o => o === '')

@@ -17,7 +17,7 @@ function run(cwd: string, words: string[], env: NodeJS.ProcessEnv = {}) {
 it('sample with nothing asked for is ten of each digit in digits.png', () => {
   const { digits, ...rest } = wish('')
   assert.deepEqual([digits.length, digits.slice(8, 12), digits.filter(o => o === 3).length], [100, [8, 9, 0, 1], 10])
-  assert.deepEqual(rest, { out: 'digits.png', npy: undefined, options: { sampler: 'dpmpp2m', seed: 1, steps: 20, g: 1.8 } })
+  assert.deepEqual(rest, { out: 'digits.png', npy: undefined, options: { sampler: 'dpmpp2m', seed: 1, steps: 20, g: 1.65 } })
 })
 
 it('sample --digit 7 --n 3 and the other flags, with = or a blank, are read', () => {
