@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (25458e9781b6)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (de327d210eba)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -86,15 +86,15 @@ export class FusedGroupNorm extends GroupNorm {
 }
 
 // %% ../nbs/13_unet.ipynb 9210bf18
-/** What all blocks of a network have in common. `nt`: size of the time embedding. */
-export interface BlockOptions { nt: number, groups: number, eps: number, scaleShift: boolean }
+/** What all blocks of a network have in common. `nt`: size of the time embedding, if any. */
+export interface BlockOptions { nt?: number, groups: number, eps: number, scaleShift?: boolean }
 
 // %% ../nbs/13_unet.ipynb dfed2add
 /** Two convolutions with norms, told the time, around which the input goes as well. */
 export class ResBlock extends Module {
   norm1: GroupNorm
   conv1: Conv
-  time_emb_proj: Linear
+  time_emb_proj: Linear | null
   norm2: GroupNorm
   conv2: Conv
   conv_shortcut: Conv | null
@@ -102,21 +102,22 @@ export class ResBlock extends Module {
     super()
     this.norm1 = new FusedGroupNorm(groups, ni, eps)
     this.conv1 = new Conv(ni, nf)
-    this.time_emb_proj = new Linear(nt, scaleShift ? 2 * nf : nf)
+    this.time_emb_proj = nt ? new Linear(nt, scaleShift ? 2 * nf : nf) : null
     this.norm2 = new FusedGroupNorm(groups, nf, eps)
     this.conv2 = new Conv(nf, nf)
     this.conv_shortcut = ni === nf ? null : new Conv(ni, nf, { ks: 1 })
   }
   /** `norm2` of h, with what the time says about it before or after. */
-  private timed(h: tf.Tensor, t: tf.Tensor): tf.Tensor {
-    if (t.shape[3] === this.nf) return this.norm2.call(tf.add(h, t))
-    const [scale, shift] = tf.split(t, 2, 3)
+  private timed(h: tf.Tensor, temb?: tf.Tensor): tf.Tensor {
+    if (!temb) return this.norm2.call(h)
+    const t = this.time_emb_proj!.call(silu(temb)), each = tf.reshape(t, [t.shape[0], 1, 1, -1])
+    if (each.shape[3] === this.nf) return this.norm2.call(tf.add(h, each))
+    const [scale, shift] = tf.split(each, 2, 3)
     return tf.add(tf.mul(this.norm2.call(h), tf.add(scale, 1)), shift)
   }
-  forward(x: tf.Tensor, temb: tf.Tensor): tf.Tensor {
-    const t = this.time_emb_proj.call(silu(temb)), h = this.conv1.call(silu(this.norm1.call(x)))
-    const timed = this.timed(h, tf.reshape(t, [t.shape[0], 1, 1, t.shape[1]!]))
-    return tf.add(this.conv_shortcut?.call(x) ?? x, this.conv2.call(silu(timed)))
+  forward(x: tf.Tensor, temb?: tf.Tensor): tf.Tensor {
+    const h = this.timed(this.conv1.call(silu(this.norm1.call(x))), temb)
+    return tf.add(this.conv_shortcut?.call(x) ?? x, this.conv2.call(silu(h)))
   }
   get text(): string { return ` ${this.ni} → ${this.nf}` }
 }
@@ -305,8 +306,8 @@ export abstract class Stage extends Module {
     if (attend) this.attentions.push(attend())
   }
   /** Residual block i and its attention. */
-  protected layer(i: number, x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
-    const h = this.resnets[i].call(x, temb), attention = this.attentions[i]
+  protected layer(i: number, x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor {
+    const h = this.resnets[i].call(x, ...temb ? [temb] : []), attention = this.attentions[i]
     if (!attention) return h
     return context ? attention.call(h, context) : attention.call(h)
   }
@@ -323,13 +324,13 @@ export class DownStage extends Stage {
     this.downsamplers = halve ? [new Downsample(nf, pad)] : []
   }
   /** What each layer gives, and the smaller picture last. */
-  outputs(x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor[] {
+  outputs(x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor[] {
     const outs = [x]
     for (const i of this.resnets.keys()) outs.push(this.layer(i, outs.at(-1)!, temb, context))
     for (const o of this.downsamplers) outs.push(o.call(outs.at(-1)!))
     return outs.slice(1)
   }
-  forward(x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
+  forward(x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor {
     return this.outputs(x, temb, context).at(-1)!
   }
 }
@@ -342,7 +343,7 @@ export class MidStage extends Stage {
     this.add(nf, nf, options)
     if (options.attend) this.resnets.push(new ResBlock(nf, nf, options))
   }
-  forward(x: tf.Tensor, temb: tf.Tensor, context?: tf.Tensor): tf.Tensor {
+  forward(x: tf.Tensor, temb?: tf.Tensor, context?: tf.Tensor): tf.Tensor {
     return this.resnets.reduce((h, _, i) => this.layer(i, h, temb, context), x)
   }
 }

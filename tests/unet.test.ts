@@ -1,38 +1,19 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { seed } from 'miniai/random'
 import { lossAndGrads } from 'miniai/training'
 import { Attention, fromTorch, sdUNet, timeSines, UNet, UNetConfig } from 'miniai/unet'
-import { softwareCard } from './children'
-import type { Far } from './unet'
+import { distances, isWanted } from './distances'
 
-const root = join(__dirname, '..')
-const binding = join(root, 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node')
 const small: UNetConfig = { ...sdUNet, blockOutChannels: [8, 16], normNumGroups: 4, layersPerBlock: 1,
   downBlockTypes: ['CrossAttnDownBlock2D', 'DownBlock2D'], attentionHeadDim: 2,
   upBlockTypes: ['UpBlock2D', 'CrossAttnUpBlock2D'], crossAttentionDim: 6 }
 
-function distances(backend: string, words: string[]): Promise<Far[]> {
-  const env = { ...process.env, ...backend === 'webgpu' ? softwareCard : {} }
-  const child = spawn(process.execPath, ['-r', './scripts/load.cjs', 'tests/unet.ts', backend, ...words], { cwd: root, env })
-  let out = '', err = ''
-  child.stdout.on('data', data => out += data)
-  child.stderr.on('data', data => err += data)
-  return new Promise((resolve, reject) => child.on('close', code => code !== 0
-    ? reject(new Error(`unet.ts ${backend} ended with ${code}: ${err.slice(-2000)}`))
-    : resolve(out.trim().split('\n').map(line => JSON.parse(line)))))
-}
-
-const isHere: Record<string, boolean> = { tensorflow: existsSync(binding), wasm: true, webgpu: Boolean(softwareCard) }
 for (const [backend, times, n] of [['tensorflow', 1, 9], ['wasm', 5, 9], ['webgpu', 5, 3]] as const) {
   it(`UNet on ${backend} with diffusers' weights gives diffusers' answers, for ${n} configurations and inputs`, async function () {
     this.timeout(180_000)
-    const isWanted = process.env.MINIAI_REQUIRE?.split(' ').includes(backend)
-    if (!isHere[backend] && !isWanted) return this.skip()
-    const all = await distances(backend, n < 9 ? ['few'] : []) // a graphics card in software is slow
+    if (!isWanted(backend)) return this.skip()
+    const all = await distances('unet', backend, n < 9 ? ['few'] : []) // a graphics card in software is slow
     assert.equal(all.length, n)
     assert.deepEqual(all.filter(o => !(o.far <= times * o.tolerance)), [])
   })

@@ -6,20 +6,7 @@ import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { loadTensors } from 'miniai/safetensors'
 import { assignTorch, camelKeys, UNet, UNetConfig } from 'miniai/unet'
-
-export type Far = { name: string, far: number, tolerance: number }
-type Tensors = Record<string, tf.Tensor>
-const fixtures = join(__dirname, 'fixtures')
-const nhwc = (x: tf.Tensor) => tf.transpose(x, [0, 2, 3, 1])
-
-/** The tensors whose names begin with `prefix`, without it. */
-const under = (all: Tensors, prefix: string): Tensors => Object.fromEntries(Object.entries(all)
-  .filter(([name]) => name.startsWith(prefix)).map(([name, x]) => [name.slice(prefix.length), x]))
-
-async function distance(a: tf.Tensor, b: tf.Tensor): Promise<number> {
-  const [xs, ys] = await Promise.all([a, b].map(o => o.data() as Promise<Float32Array>))
-  return xs.reduce((most, x, i) => Math.max(most, Number.isNaN(x) ? Infinity : Math.abs(x - ys[i])), 0)
-}
+import { distance, Far, fixtures, nhwc, under } from './distances'
 
 /** The tiny Stable Diffusion's U-Net. */
 async function* tiny(): AsyncGenerator<Far> {
