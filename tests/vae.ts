@@ -13,7 +13,7 @@ async function* tiny(): AsyncGenerator<Far> {
   const folder = join(fixtures, 'tiny-sd-a/vae'), file = join(folder, 'diffusion_pytorch_model.safetensors')
   const vae = new VAE(camelKeys<VAEConfig>(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))))
   assignTorch(vae, loadTensors(file).tensors, file)
-  const { tensors, metadata } = loadTensors(join(folder, 'expected.safetensors'))
+  const { tensors, metadata } = loadTensors(join(fixtures, 'tiny-sd-a-vae.safetensors'))
   for (const { id, tol } of JSON.parse(metadata.cases)) {
     const { image, mean, logvar, latents, output } = under(tensors, `${id}.`)
     if (latents) yield { name: id, far: await distance(vae.decode(nhwc(latents)), nhwc(output)), tolerance: tol.output }
