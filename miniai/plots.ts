@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (6af414f01468)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (a4f83fc36171)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -630,7 +630,7 @@ function pace(done: number, total: number | undefined, s: number, from = 0): str
 
 // %% ../nbs/00b_plots.ipynb 7774bd50
 type State = {
-  count: number, from: number, total?: number, label: string, note: string
+  count: number, from?: number, total?: number, label: string, note: string
   chart?: { traces: Trace[], layout?: Layout }
 }
 

@@ -1,9 +1,9 @@
 // How far our networks' answers are from those that diffusers gave for the same weights.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { tf } from 'miniai/engine'
-import { softwareCard } from './children'
+import { tf, useBackend } from 'miniai/engine'
+import { hasTensorflow, isRequired, softwareCard } from './children'
 
 /** How far an answer was at most, and how far it may be. */
 export type Far = { name: string, far: number, tolerance: number }
@@ -23,6 +23,17 @@ export async function distance(a: tf.Tensor, b: tf.Tensor): Promise<number> {
   return xs.reduce((most, x, i) => Math.max(most, Number.isNaN(x) ? Infinity : Math.abs(x - ys[i])), 0)
 }
 
+type Cases = () => AsyncGenerator<Far>
+
+/** What `tests/<name>.ts` does as a program: a line of JSON for each case; `few` leaves out `more`. */
+export async function tell(cases: Cases, more: Cases): Promise<void> {
+  const [, , backend, few] = process.argv
+  await useBackend(backend)
+  for (const some of few ? [cases] : [cases, more]) {
+    for await (const o of some()) console.log(JSON.stringify(o))
+  }
+}
+
 /** What `tests/<name>.ts` says when it is run as a program on a backend. */
 export function distances(name: string, backend: string, words: string[] = []): Promise<Far[]> {
   const env = { ...process.env, ...backend === 'webgpu' ? softwareCard : {} }
@@ -37,7 +48,19 @@ export function distances(name: string, backend: string, words: string[] = []): 
 
 /** Whether a backend can be used here, or must be. */
 export function isWanted(backend: string): boolean {
-  const binding = join(root, 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node')
-  const isHere: Record<string, boolean> = { tensorflow: existsSync(binding), wasm: true, webgpu: Boolean(softwareCard) }
-  return isHere[backend] || Boolean(process.env.MINIAI_REQUIRE?.split(' ').includes(backend))
+  const isHere: Record<string, boolean> = { tensorflow: hasTensorflow, wasm: true, webgpu: Boolean(softwareCard) }
+  return isHere[backend] || isRequired(backend)
+}
+
+/** Tests that `tests/<name>.ts` is near enough in `whole` cases, on a card in software, which is slow, in `few`. */
+export function sameAsDiffusers(name: string, whole: number, few: number, title: (backend: string, n: number) => string): void {
+  for (const [backend, times, n] of [['tensorflow', 1, whole], ['wasm', 5, whole], ['webgpu', 5, few]] as const) {
+    it(title(backend, n), async function () {
+      this.timeout(180_000)
+      if (!isWanted(backend)) return this.skip()
+      const all = await distances(name, backend, n < whole ? ['few'] : [])
+      assert.equal(all.length, n)
+      assert.deepEqual(all.filter(o => !(o.far <= times * o.tolerance)), [])
+    })
+  }
 }

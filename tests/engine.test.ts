@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { tf, useBackend } from 'miniai/engine'
-import { isRequired, runChild, softwareCard } from './children'
+import { hasTensorflow, isRequired, runChild, softwareCard } from './children'
 import { temporary } from './folders'
 
 const root = join(__dirname, '..')
-const hasTensorflow = existsSync(join(root,
-  'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node'))
 const noVulkan = { VK_ICD_FILENAMES: '/nowhere.json' }
 
 /** Flags of a process in which the files whose names hold one of `words` do not seem to exist. */

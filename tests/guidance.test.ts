@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
@@ -8,9 +8,8 @@ import { Callback, CheckpointCB, Learner, RecorderCB } from 'miniai/learner'
 import { seed } from 'miniai/random'
 import { Adam, DataLoader, DataLoaders, Dataset, Linear } from 'miniai/training'
 import { UNet } from 'miniai/unet'
-import { runChild, softwareCard } from './children'
+import { hasTensorflow, runChild, softwareCard } from './children'
 
-const binding = join(__dirname, '../node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node')
 const small = { inChannels: 4, outChannels: 4, blockOutChannels: [8], layersPerBlock: 1, normNumGroups: 4, numClassEmbeds: 11,
   downBlockTypes: ['DownBlock2D'], midBlockType: null, upBlockTypes: ['UpBlock2D'] }
 const farthest = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a, (x, i) => Math.abs(x - b[i])).reduce((p, q) => Math.max(p, q), 0)
@@ -69,7 +68,7 @@ it('makeDigits with the stored weights gives the same pictures on tensorflow, wa
   this.timeout(300_000) // a graphics card in software takes its time
   const code = `await useBackend(); const { loadGuided, makeDigits } = require("miniai/guidance")
     const x = await makeDigits(loadGuided(), [7], { steps: 2 }); console.log(JSON.stringify([...await x.data()]))`
-  const backends = { wasm: {}, ...existsSync(binding) ? { tensorflow: {} } : {}, ...softwareCard ? { webgpu: softwareCard } : {} }
+  const backends = { wasm: {}, ...hasTensorflow ? { tensorflow: {} } : {}, ...softwareCard ? { webgpu: softwareCard } : {} }
   const made = Object.entries(backends).map(([name, env]) => {
     const { out, err, status } = runChild(code, { MINIAI_BACKEND: name, ...env })
     assert.equal(status, 0, err)

@@ -1,21 +1,18 @@
 // The compiler: the same numbers as without it, nothing frozen, nothing left behind. Recording
 // needs the tensorflow backend.
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { tf, useBackend } from 'miniai/engine'
 import { JitRandom, jit } from 'miniai/jit'
 import { Module } from 'miniai/training'
-import { runChild } from './children'
+import { hasTensorflow, runChild } from './children'
 import { cases } from './ops'
 
-const binary = 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node'
-const isBuilt = existsSync(join(__dirname, '..', binary))
 const onTensorflow = (title: string, f: () => void | Promise<void>) =>
   it(title, async function () {
-    if (!isBuilt) return this.skip()
+    if (!hasTensorflow) return this.skip()
     await useBackend('tensorflow')
     await f()
   })

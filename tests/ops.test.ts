@@ -2,9 +2,8 @@
 // own, compared with plain JavaScript, whose gradients are compared with the slope.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { isRequired, softwareCard } from './children'
+import { hasTensorflow, isRequired, softwareCard } from './children'
 import type { Output, Result } from './ops'
 
 type Run = { backend?: string, missing?: string, results: Map<string, Result> }
@@ -64,12 +63,10 @@ function differences(ours: Result, theirs: Result, tolerance: number): string[] 
 const tolerance = (name: string, backend: string) =>
   backend === 'webgpu' && /^(sin|cos|tan) /.test(name) ? 2 ** -11 : 1e-4
 
-const binding = 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node'
-
 /** Whether this machine has what a backend needs, and the sentence to say where it has not. Where
  * it has, or where `MINIAI_REQUIRE` names the backend, it must work. */
 const parts: Record<string, [boolean, string]> = {
-  tensorflow: [existsSync(join(root, binding)), 'TensorFlow\'s binding is not built'],
+  tensorflow: [hasTensorflow, 'TensorFlow\'s binding is not built'],
   webgpu: [Boolean(softwareCard), 'no Chromium with its software Vulkan driver is installed'],
   wasm: [true, '']
 }

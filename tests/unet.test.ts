@@ -3,21 +3,15 @@ import { tf, useBackend } from 'miniai/engine'
 import { seed } from 'miniai/random'
 import { lossAndGrads } from 'miniai/training'
 import { Attention, fromTorch, sdUNet, timeSines, UNet, UNetConfig } from 'miniai/unet'
-import { distances, isWanted } from './distances'
+import { sameAsDiffusers } from './distances'
+import { refuses } from './refusals'
 
 const small: UNetConfig = { ...sdUNet, blockOutChannels: [8, 16], normNumGroups: 4, layersPerBlock: 1,
   downBlockTypes: ['CrossAttnDownBlock2D', 'DownBlock2D'], attentionHeadDim: 2,
   upBlockTypes: ['UpBlock2D', 'CrossAttnUpBlock2D'], crossAttentionDim: 6 }
 
-for (const [backend, times, n] of [['tensorflow', 1, 9], ['wasm', 5, 9], ['webgpu', 5, 3]] as const) {
-  it(`UNet on ${backend} with diffusers' weights gives diffusers' answers, for ${n} configurations and inputs`, async function () {
-    this.timeout(180_000)
-    if (!isWanted(backend)) return this.skip()
-    const all = await distances('unet', backend, n < 9 ? ['few'] : []) // a graphics card in software is slow
-    assert.equal(all.length, n)
-    assert.deepEqual(all.filter(o => !(o.far <= times * o.tolerance)), [])
-  })
-}
+sameAsDiffusers('unet', 9, 3, (backend, n) =>
+  `UNet on ${backend} with diffusers' weights gives diffusers' answers, for ${n} configurations and inputs`)
 
 it('new UNet(config) names every parameter as UNet2DConditionModel does, and each has a gradient', async () => {
   await useBackend('wasm')
@@ -41,7 +35,7 @@ it('unet.forward of a batch is the forward of each picture, with one time for al
   assert.deepEqual([...unet.forward(x, tf.fill([3], 9), context).dataSync()], [...all.dataSync()])
 })
 
-const refusals: [string, () => unknown, RegExp][] = [
+refuses([
   ['new UNet with an unknown block', () => new UNet({ ...small, downBlockTypes: ['DownBlock2D', 'KDownBlock2D'] }),
     /^UNet: there is no block "KDownBlock2D"; there are DownBlock2D, AttnDownBlock2D, CrossAttnDownBlock2D$/],
   ['new UNet with an unknown middle', () => new UNet({ ...small, midBlockType: 'Mid' }), /^UNet: there is no block "Mid"; there are UNetMidBlock2D, UNetMidBlock2DCrossAttn$/],
@@ -53,13 +47,7 @@ const refusals: [string, () => unknown, RegExp][] = [
   ['unet.forward with classes it does not know', () => new UNet(small).forward(tf.ones([1, 4, 4, 4]), tf.tensor1d([1]), { context: tf.ones([1, 2, 6]), y: tf.tensor1d([1]) }),
     /^UNet: wanted no classes, got \[1\]$/],
   ['unet.forward with two times for three pictures', () => new UNet(small).forward(tf.ones([3, 4, 4, 4]), tf.tensor1d([1, 2]), tf.ones([3, 2, 6])), /^UNet: wanted times \[3\], got \[2\]$/]
-]
-for (const [what, f, why] of refusals) {
-  it(`${what} is refused in one sentence`, async () => {
-    await useBackend('wasm')
-    assert.throws(f, (e: Error) => why.test(e.message) || assert.fail(e.message))
-  })
-}
+])
 
 it('timeSines gives odd sizes a zero at the end, and either half first', async () => {
   await useBackend('wasm')

@@ -3,10 +3,10 @@
 // A second argument `few` leaves the larger ones out.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { tf, useBackend } from 'miniai/engine'
+import { tf } from 'miniai/engine'
 import { loadTensors } from 'miniai/safetensors'
 import { assignTorch, camelKeys, UNet, UNetConfig } from 'miniai/unet'
-import { distance, Far, fixtures, nhwc, under } from './distances'
+import { distance, Far, fixtures, nhwc, tell, under } from './distances'
 
 /** The tiny Stable Diffusion's U-Net. */
 async function* tiny(): AsyncGenerator<Far> {
@@ -35,9 +35,4 @@ async function* others(): AsyncGenerator<Far> {
   }
 }
 
-async function main(backend: string, isFew: boolean): Promise<void> {
-  await useBackend(backend)
-  for (const cases of isFew ? [others] : [others, tiny]) for await (const o of cases()) console.log(JSON.stringify(o))
-}
-
-if (require.main === module) void main(process.argv[2], process.argv[3] === 'few')
+if (require.main === module) void tell(others, tiny)

@@ -3,20 +3,14 @@ import { tf, useBackend } from 'miniai/engine'
 import { rand, seed } from 'miniai/random'
 import { lossAndGrads } from 'miniai/training'
 import { Posterior, sdVAE, VAE, VAEConfig } from 'miniai/vae'
-import { distances, isWanted } from './distances'
+import { sameAsDiffusers } from './distances'
+import { refuses } from './refusals'
 
 const small: VAEConfig = { blockOutChannels: [8, 16], normNumGroups: 4, layersPerBlock: 1,
   downBlockTypes: Array(2).fill('DownEncoderBlock2D'), upBlockTypes: Array(2).fill('UpDecoderBlock2D') }
 
-for (const [backend, times, n] of [['tensorflow', 1, 22], ['wasm', 5, 22], ['webgpu', 5, 16]] as const) {
-  it(`VAE on ${backend} with diffusers' weights gives diffusers' answers, ${n} of them`, async function () {
-    this.timeout(180_000)
-    if (!isWanted(backend)) return this.skip()
-    const all = await distances('vae', backend, n < 22 ? ['few'] : []) // a graphics card in software is slow
-    assert.equal(all.length, n)
-    assert.deepEqual(all.filter(o => !(o.far <= times * o.tolerance)), [])
-  })
-}
+sameAsDiffusers('vae', 22, 16, (backend, n) =>
+  `VAE on ${backend} with diffusers' weights gives diffusers' answers, ${n} of them`)
 
 it('new VAE(config) names every parameter as AutoencoderKL does, and each has a gradient', async () => {
   await useBackend('wasm')
@@ -72,7 +66,7 @@ it('Posterior keeps log σ² between −30 and 20, and kl() is 0 only for mean 0
   for (const [i, want] of [0, 0.5, (4 - Math.log(4) - 1) / 2].entries()) assert.ok(Math.abs(kl[i] - want) < 1e-6, `${kl}`)
 })
 
-const refusals: [string, () => unknown, RegExp][] = [
+refuses([
   ['new VAE with an unknown block', () => new VAE({ ...small, downBlockTypes: ['DownEncoderBlock2D', 'DownBlock2D'] }),
     /^VAE: there is no block "DownBlock2D"; there are DownEncoderBlock2D, AttnDownEncoderBlock2D$/],
   ['new VAE with an encoder\'s block on the way up', () => new VAE({ ...small, upBlockTypes: ['UpDecoderBlock2D', 'DownEncoderBlock2D'] }),
@@ -86,10 +80,4 @@ const refusals: [string, () => unknown, RegExp][] = [
   ['vae.encode of no batch', () => new VAE(small).encode(tf.ones([4, 4, 3])), /^VAE: wanted pictures .*, got \[4,4,3\]$/],
   ['vae.encode of no picture', () => new VAE(small).encode(tf.ones([0, 4, 4, 3])), /^VAE: wanted pictures .*, got \[0,4,4,3\]$/],
   ['vae.decode of a picture', () => new VAE(small).decode(tf.ones([1, 4, 4, 3])), /^VAE: wanted latents \[n, h, w, 4\], got \[1,4,4,3\]$/]
-]
-for (const [what, f, why] of refusals) {
-  it(`${what} is refused in one sentence`, async () => {
-    await useBackend('wasm')
-    assert.throws(f, (e: Error) => why.test(e.message) || assert.fail(e.message))
-  })
-}
+])

@@ -2,18 +2,18 @@
 // a line of JSON for each case: how far the answer is from the one of diffusers, and the tolerance.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { tf, useBackend } from 'miniai/engine'
+import { tf } from 'miniai/engine'
 import { loadTensors } from 'miniai/safetensors'
 import { assignTorch, camelKeys } from 'miniai/unet'
 import { VAE, VAEConfig } from 'miniai/vae'
-import { distance, Far, fixtures, nhwc, under } from './distances'
+import { distance, Far, fixtures, nhwc, tell, under } from './distances'
 
 /** The tiny Stable Diffusion's VAE. */
 async function* tiny(): AsyncGenerator<Far> {
   const folder = join(fixtures, 'tiny-sd-a/vae'), file = join(folder, 'diffusion_pytorch_model.safetensors')
   const vae = new VAE(camelKeys<VAEConfig>(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))))
   assignTorch(vae, loadTensors(file).tensors, file)
-  const { tensors, metadata } = loadTensors(join(folder, 'expected.safetensors'))
+  const { tensors, metadata } = loadTensors(join(fixtures, 'tiny-sd-a-vae.safetensors'))
   for (const { id, tol } of JSON.parse(metadata.cases)) {
     const { image, mean, logvar, latents, output } = under(tensors, `${id}.`)
     if (latents) yield { name: id, far: await distance(vae.decode(nhwc(latents)), nhwc(output)), tolerance: tol.output }
@@ -40,9 +40,4 @@ async function* others(): AsyncGenerator<Far> {
   }
 }
 
-async function main(backend: string, isFew: boolean): Promise<void> {
-  await useBackend(backend)
-  for (const cases of isFew ? [others] : [others, tiny]) for await (const o of cases()) console.log(JSON.stringify(o))
-}
-
-if (require.main === module) void main(process.argv[2], process.argv[3] === 'few')
+if (require.main === module) void tell(others, tiny)
