@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (b57cd699df60)
-// Ten ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
+// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (fc6122dd2c12)
+// Nine ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
 
 import { noisify } from './ddpm'
 import { tf } from './engine'
@@ -133,7 +133,7 @@ export type SamplerOptions = Grid & {
   eulerAtFinal?: boolean
 }
 
-// %% ../nbs/14_samplers.ipynb 6a17ba91
+// %% ../nbs/14_samplers.ipynb 09a493d5
 const choices = {
   spacing: ['leading', 'linspace', 'trailing'], sigmas: ['trained', 'karras', 'exponential'],
   finalSigma: ['zero', 'min'], variance: ['small', 'large'],
@@ -158,6 +158,7 @@ function checkOptions(options: SamplerOptions): void {
   }
 }
 
+// %% ../nbs/14_samplers.ipynb 6a17ba91
 function checkSteps(n: number, steps: number): void {
   const ok = Number.isInteger(steps) && steps > 0 && steps <= n
   if (!ok) throw new RangeError(`sample: wanted 1 to ${n} whole steps, got ${steps}`)
@@ -280,7 +281,8 @@ function prkTimes(ts: number[], half: number): number[] {
 const prkShares = [1 / 6, 1 / 3, 1 / 3, 1 / 6]
 
 // %% ../nbs/14_samplers.ipynb ed6ce1b2
-type Curve = { ts: number[], at: (t: number) => number, now: (t: number) => number, stride: number, prediction: Prediction }
+type Curve = { ts: number[], at: (t: number) => number, now: (t: number) => number,
+  stride: number, prediction: Prediction }
 
 function prkStep(curve: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
   const { ts, at, now, stride, prediction } = curve, k = calls % 4, start = k ? past.start[0] : x
@@ -348,11 +350,11 @@ function inSigmas({ prediction }: Schedule, timesteps: number[], levels: number[
 
 // %% ../nbs/14_samplers.ipynb adeffbac
 function sigmaPlan(schedule: Schedule, options: SamplerOptions) {
-  const { spacing = 'linspace', sigmas: kind = 'trained', finalSigma, clip } = options
+  const { steps, spacing = 'linspace', sigmas: kind = 'trained', finalSigma, clip } = options
   const table = sigmasOf(schedule)
   const ts = timestepsOf(schedule, 'linspace', 0, options).map(Math.fround)
   const trained = ts.map(t => between(table, t))
-  const levels = kind === 'trained' ? trained : bend(kind, trained[0], trained.at(-1)!, ts.length)
+  const levels = kind === 'trained' ? trained : bend(kind, trained[0], trained.at(-1)!, steps)
   const times = kind === 'trained' ? ts : levels.map(o => Math.fround(timeOf(o, table)))
   const o = inSigmas(schedule, times, [...levels, finalSigma === 'min' ? table[0] : 0], clip)
   const most = Math.max(...o.sigmas)
@@ -504,8 +506,9 @@ type UniPlan = { sigmas: number[], levels: { a: number, s: number }[], type?: st
 function uniStep({ sigmas, levels, type }: UniPlan, i: number, x: tf.Tensor, ms: tf.Tensor[],
   mt?: tf.Tensor): tf.Tensor {
   const time = (k: number) => -Math.log(sigmas[k]), { a, s } = levels[i + 1]
-  const h = time(i + 1) - time(i), e = Math.expm1(-h), B = type === 'bh1' ? -h : e, [m0, ...older] = ms
-  const rs = older.map((_, k) => (time(i - k - 1) - time(i)) / h), ends = mt ? [...rs, 1] : rs
+  const h = time(i + 1) - time(i), e = Math.expm1(-h), B = type === 'bh1' ? -h : e
+  const [m0, ...older] = ms, rs = older.map((_, k) => (time(i - k - 1) - time(i)) / h)
+  const ends = mt ? [...rs, 1] : rs
   const next = mix(s / levels[i].s, x, -a * e, m0)
   if (!ends.length) return next
   const shares = uniShares(ends, h, B, ends.length === 1)
