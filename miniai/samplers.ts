@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (fc6122dd2c12)
+// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (a8b47bdd0ad5)
 // Nine ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
 
 import { noisify } from './ddpm'
@@ -592,14 +592,22 @@ function noiseFrom(seed?: number | number[]): Draw {
 }
 
 // %% ../nbs/14_samplers.ipynb bd78e573
-const compiled = new WeakMap<Module, Model>()
+const compiled = new WeakMap<Module, Model>(), behind = new WeakMap<Model, Module>()
 
 function modelOf(model: Model | Module): Model {
   if (!(model instanceof Module)) return model
-  if ([...model.modules()].some(o => o.hooks.length)) return (x, t) => model.call(x, t)
-  const known = compiled.get(model) ?? jit((x: tf.Tensor4D, t: tf.Tensor1D) => model.forward(x, t))
-  compiled.set(model, known)
-  return known
+  const isHooked = [...model.modules()].some(o => o.hooks.length)
+  const hooked: Model | false = isHooked && ((x, t) => model.call(x, t)), known = compiled.get(model)
+  const found = hooked || known || jit((x: tf.Tensor4D, t: tf.Tensor1D) => model.forward(x, t))
+  if (!hooked) compiled.set(model, found)
+  behind.set(found, model)
+  return found
+}
+
+// %% ../nbs/14_samplers.ipynb 216e7dd6
+/** The module that `sample` made a model of; another model is given back as it is. */
+export function moduleOf(model: Model | Module): Model | Module {
+  return model instanceof Module ? model : behind.get(model) ?? model
 }
 
 // %% ../nbs/14_samplers.ipynb 66b806db
