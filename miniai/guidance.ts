@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (43f507652e16)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (49cb3fa752ac)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
@@ -8,12 +8,23 @@ import { chunks } from './iterators'
 import { JitRandom, jit } from './jit'
 import { Callback, Learner, TrainCB } from './learner'
 import { loadModel } from './safetensors'
-import { Model, SampleOptions, Schedule, cosineSchedule, sample } from './samplers'
+import { Model, SampleOptions, Schedule, cosineSchedule, moduleOf, sample } from './samplers'
+import { Module } from './training'
 import { Conditions, UNet, digitsUNet } from './unet'
 
 // %% ../nbs/16_guidance.ipynb 6e9d3ad6
 /** The schedule the digits are trained with. */
 export const digitsSchedule = (): Schedule => cosineSchedule({ prediction: 'v' })
+
+// %% ../nbs/16_guidance.ipynb 183d9f84
+/** Times t [n], spread evenly over the schedule, and their ᾱ [n, 1, 1, 1]. */
+function spreadTimes({ abar }: Schedule, draws: JitRandom, n: number) {
+  const places = tf.mod(tf.add(tf.div(tf.range(0, n), n), draws.uniform([1])), 1)
+  const t = tf.floor(tf.mul(places, abar.length))
+  const rows = tf.oneHot(tf.cast(t, 'int32'), abar.length) // tf.gather would read t: no jit
+  const a = tf.reshape(tf.matMul(rows, tf.tensor2d(abar, [abar.length, 1])), [n, 1, 1, 1])
+  return { t, a }
+}
 
 // %% ../nbs/16_guidance.ipynb dd685167
 /** Trains a `UNet` that knows classes; noise, times and left-out labels are drawn in the step. */
@@ -34,11 +45,8 @@ export class GuidedCB extends TrainCB {
   }
   predict(learn: Learner, x0: tf.Tensor): tf.Tensor { return x0 }
   getLoss({ model }: Learner, x0: tf.Tensor, y: tf.Tensor): tf.Tensor {
-    const { abar } = this.schedule, { draws } = this, n = x0.shape[0]
-    const places = tf.mod(tf.add(tf.div(tf.range(0, n), n), draws.uniform([1])), 1)
-    const t = tf.floor(tf.mul(places, abar.length)), eps = draws.normal(x0.shape)
-    const rows = tf.oneHot(tf.cast(t, 'int32'), abar.length) // tf.gather would read t: no jit
-    const a = tf.reshape(tf.matMul(rows, tf.tensor2d(abar, [abar.length, 1])), [n, 1, 1, 1])
+    const { draws } = this, { t, a } = spreadTimes(this.schedule, draws, x0.shape[0])
+    const eps = draws.normal(x0.shape)
     const v = tf.sub(tf.mul(eps, tf.sqrt(a)), tf.mul(x0, tf.sqrt(tf.sub(1, a))))
     const out = (model as UNet).forward(noisify(x0, eps, a), t, { y: this.labels(y) })
     return mse(out, v)
@@ -111,7 +119,7 @@ export interface Guidance { g: number, u: Conditions, t: Conditions, from?: numb
 type Sides = { u: Conditions, t: Conditions }
 const pair = (a?: tf.Tensor, b?: tf.Tensor) => a && b && tf.concat([a, b])
 
-/** u + g (t − u) in one pass. */
+/** u + g (t − u) in one pass (Ho and Salimans, 2022, eq. 6, with g = w + 1). */
 function guidedPass(unet: UNet) {
   return (x: tf.Tensor, times: tf.Tensor, g: tf.Tensor, { u, t }: Sides): tf.Tensor => {
     const told = { context: pair(u.context, t.context), y: pair(u.y, t.y) }
@@ -132,19 +140,51 @@ function passesOf(unet: UNet) {
   return known
 }
 
-// %% ../nbs/16_guidance.ipynb 5d7d7ec5
-/** A model for `sample` that answers u + g (t − u), between the timesteps `from` and `to`. */
-export function cfg(unet: UNet, { g, u, t, from = 0, to = Infinity }: Guidance): Model {
-  const { downBlockTypes, midBlockType, numClassEmbeds } = unet.config
+// %% ../nbs/16_guidance.ipynb 2660a4a5
+function checkGuided(model: unknown, { g, u, t }: Guidance): UNet {
+  if (!(model instanceof UNet)) throw new Error('cfg: wanted a UNet that knows classes or a context')
+  const { downBlockTypes, midBlockType, numClassEmbeds } = model.config
   const isTold = numClassEmbeds || [...downBlockTypes, midBlockType].some(o => o?.includes('Cross'))
   if (!isTold) throw new Error('cfg: this U-Net knows no classes and no context to guide it by')
   if (!Number.isFinite(g)) throw new Error(`cfg: wanted a number g, got ${g}`)
-  const { guided, alone } = passesOf(unet)
+  const shape = (x?: tf.Tensor) => x ? `[${x.shape}]` : 'none'
+  const [a, b] = [u, t].map(({ y, context }) => `y ${shape(y)}, context ${shape(context)}`)
+  if (a !== b) throw new Error(`cfg: u and t differ, got ${a} and ${b}`)
+  return model
+}
+
+// %% ../nbs/16_guidance.ipynb 241c1dfd
+function guide(model: unknown, guidance: Guidance): Model {
+  const unet = checkGuided(model, guidance), { guided, alone } = passesOf(unet)
+  const { g, u, t, from = 0, to = Infinity } = guidance
   return (x, times) => {
     const [time] = times.dataSync(), isOff = g === 1 || time < from || time > to
     if (isOff || g === 0) return alone(x, times, isOff ? t : u)
     return guided(x, times, tf.scalar(g), { u, t })
   }
+}
+
+// %% ../nbs/16_guidance.ipynb 5d7d7ec5
+/** A model for `sample` that answers u + g (t − u), between the timesteps `from` and `to`. */
+export function cfg(unet: UNet, guidance: Guidance): Model
+/** A wrapper that makes such a model, for the option `guidance` of `sample`. */
+export function cfg(guidance: Guidance): (model: Model | Module) => Model
+export function cfg(a: UNet | Guidance, b?: Guidance): Model | ((model: Model | Module) => Model) {
+  if (b) return guide(a, b)
+  return (model: Model | Module) => guide(moduleOf(model), a as Guidance)
+}
+
+// %% ../nbs/16_guidance.ipynb 5df5e737
+async function makeBatch(unet: UNet, digits: number[], limits: { g: number, from?: number, to?: number },
+  options: SampleOptions): Promise<tf.Tensor> {
+  const n = digits.length, y = tf.tensor1d(digits), none = tf.fill([n], 10)
+  try {
+    const model = cfg(unet, { ...limits, u: { y: none }, t: { y } })
+    const x = await sample(model, [n, 14, 14, 4], digitsSchedule(), options)
+    const pictures = tf.tidy(() => tf.clipByValue(tf.div(tf.add(unfold(x, 2), 1), 2), 0, 1))
+    x.dispose()
+    return pictures
+  } finally { tf.dispose([y, none]) }
 }
 
 // %% ../nbs/16_guidance.ipynb 2142afbb
@@ -154,17 +194,15 @@ export type DigitOptions = Omit<Partial<SampleOptions>, 'seed'>
 
 /** Pictures [n, 28, 28, 1], 0 … 1, of the digits asked for, made `bs` at a time. */
 export async function makeDigits(unet: UNet, digits: number[],
-  { g = 1.65, seed = 1, from, to, ...rest }: DigitOptions = {}, bs = 100): Promise<tf.Tensor4D> {
+  { g = 1.9, seed = 1, from = 150, to = 850, ...rest }: DigitOptions = {}, bs = 100): Promise<tf.Tensor4D> {
   const odd = digits.length ? digits.find(o => ![...Array(11).keys()].includes(o)) : 'none'
   if (odd !== undefined) throw new Error(`makeDigits: wanted digits 0 to 9 (10: any), got ${odd}`)
   const parts: tf.Tensor[] = [], options = { steps: 20, sampler: 'dpmpp2m' as const, ...rest }
-  for (const [k, some] of [...chunks(digits, bs)].entries()) {
-    const [y, none] = [tf.tensor1d(some), tf.fill([some.length], 10)]
-    const model = cfg(unet, { g, u: { y: none }, t: { y }, from, to })
-    const seeds = some.map((_, i) => seed + k * bs + i), shape = [some.length, 14, 14, 4]
-    const x = await sample(model, shape, digitsSchedule(), { ...options, seed: seeds })
-    parts.push(tf.tidy(() => tf.clipByValue(tf.div(tf.add(unfold(x, 2), 1), 2), 0, 1)))
-    tf.dispose([y, none, x])
-  }
-  try { return tf.concat(parts) as tf.Tensor4D } finally { tf.dispose(parts) }
+  try {
+    for (const [k, some] of [...chunks(digits, bs)].entries()) {
+      const seeds = some.map((_, i) => seed + k * bs + i)
+      parts.push(await makeBatch(unet, some, { g, from, to }, { ...options, seed: seeds }))
+    }
+    return tf.concat(parts) as tf.Tensor4D
+  } finally { tf.dispose(parts) }
 }

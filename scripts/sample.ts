@@ -3,12 +3,13 @@
  *
  * Here the words of the command line are read and the files written; the digits come from `makeDigits` of the library.
  */
+import * as fs from 'fs'
 import * as path from 'path'
 import type { DigitOptions } from 'miniai/guidance'
 import { writeAtomic } from './atomic'
 import { command } from './command'
 
-const usage = '--digit 7 --n 16 --out digits.png --npy digits.npy --seed 1 --steps 20 --guidance 1.65 --sampler dpmpp2m'
+const usage = '--digit 7 --n 16 --out digits.png --npy digits.npy --seed 1 --steps 20 --guidance 1.9 --sampler dpmpp2m'
 const names = usage.split(' ').filter(o => o.startsWith('--'))
 
 /** What is asked for: a digit for each picture, and the files. */
@@ -28,23 +29,38 @@ function flagsOf(words: string[]): Map<string, string> {
   return found
 }
 
-/** The wish behind the words of a command line; one sentence says what is wrong with them. */
-export function wishOf(words: string[], samplers: string[]): Wish {
-  const given = flagsOf(words), sampler = given.get('--sampler') ?? 'dpmpp2m'
-  const number = (name: string, usual: number, [least, most]: number[], kind = 'a whole number'): number => {
+/** Reads the numbers among the flags: `name`, what it is without a word, and from where to where. */
+function numbersOf(given: Map<string, string>) {
+  return (name: string, usual: number, [least, most]: number[], kind = 'a whole number'): number => {
     const text = given.get(name) ?? String(usual), x = Number(text), isFit = kind === 'a number' || Number.isInteger(x)
     if (text.trim() && x >= least && x <= most && isFit) return x
     throw new Error(`sample: ${name} wants ${kind} from ${least} to ${most}, got "${text}"`)
   }
-  if (!samplers.includes(sampler)) throw new Error(`sample: there is no sampler "${sampler}"; there are ${samplers.join(', ')}`)
-  const one = given.has('--digit') ? number('--digit', 0, [0, 9]) : undefined, n = number('--n', one === undefined ? 100 : 16, [1, 1000])
-  const options = { sampler, seed: number('--seed', 1, [0, 2 ** 46]), steps: number('--steps', 20, [1, 1000]),
-    g: number('--guidance', 1.65, [-100, 100], 'a number') } as DigitOptions
+}
+
+/** The files that are to be written, each with a folder to lie in. */
+function filesOf(given: Map<string, string>): Pick<Wish, 'out' | 'npy'> {
   const numbers = given.get('--npy'), out = given.get('--out') ?? (numbers ? undefined : 'digits.png')
   const npy = numbers === '' ? out!.replace(/(\.png)?$/, '.npy') : numbers
-  const homeless = [out, npy].find(o => o === '')
-  if (homeless !== undefined) throw new Error('sample: --out wants the name of a file')
-  return { digits: Array.from({ length: n }, (_, i) => one ?? i % 10), out, npy, options }
+  for (const file of [out, npy].filter(o => o !== undefined)) {
+    if (!file) throw new Error('sample: --out wants the name of a file')
+    const folder = path.dirname(path.resolve(file))
+    if (!fs.existsSync(folder)) throw new Error(`sample: there is no folder ${folder} for ${path.basename(file)}`)
+  }
+  const isTwice = out && npy && path.resolve(out) === path.resolve(npy)
+  if (isTwice) throw new Error(`sample: picture and numbers would both be ${out}`)
+  return { out, npy }
+}
+
+/** The wish behind the words of a command line; one sentence says what is wrong with them. */
+export function wishOf(words: string[], samplers: string[]): Wish {
+  const given = flagsOf(words), number = numbersOf(given), sampler = given.get('--sampler') ?? 'dpmpp2m'
+  if (!samplers.includes(sampler)) throw new Error(`sample: there is no sampler "${sampler}"; there are ${samplers.join(', ')}`)
+  const one = given.has('--digit') ? number('--digit', 0, [0, 9]) : undefined
+  const n = number('--n', one === undefined ? 100 : 16, [1, 1000])
+  const options = { sampler, seed: number('--seed', 1, [0, 2 ** 46]), steps: number('--steps', 20, [1, 1000]),
+    g: number('--guidance', 1.9, [-100, 100], 'a number') } as DigitOptions
+  return { digits: Array.from({ length: n }, (_, i) => one ?? i % 10), ...filesOf(given), options }
 }
 
 /** The bytes of NumPy's file format, version 1.0, for 32-bit floats. */

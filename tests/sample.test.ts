@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inflateSync } from 'node:zlib'
 import { npyBytes, wishOf } from '../scripts/sample'
+import { hasTensorflow, runChild } from './children'
 
 const root = join(__dirname, '..'), samplers = ['ddim', 'dpmpp2m', 'lms']
 const wish = (text: string) => wishOf(text.split(' ').filter(Boolean), samplers)
@@ -17,7 +18,7 @@ function run(cwd: string, words: string[], env: NodeJS.ProcessEnv = {}) {
 it('sample with nothing asked for is ten of each digit in digits.png', () => {
   const { digits, ...rest } = wish('')
   assert.deepEqual([digits.length, digits.slice(8, 12), digits.filter(o => o === 3).length], [100, [8, 9, 0, 1], 10])
-  assert.deepEqual(rest, { out: 'digits.png', npy: undefined, options: { sampler: 'dpmpp2m', seed: 1, steps: 20, g: 1.65 } })
+  assert.deepEqual(rest, { out: 'digits.png', npy: undefined, options: { sampler: 'dpmpp2m', seed: 1, steps: 20, g: 1.9 } })
 })
 
 it('sample --digit 7 --n 3 and the other flags, with = or a blank, are read', () => {
@@ -43,6 +44,10 @@ const refusals: [string, RegExp][] = [
   ['--sampler magic', /^sample: there is no sampler "magic"; there are ddim, dpmpp2m, lms$/],
   ['--n 3 --n 4', /^sample: --n stands there twice$/],
   ['--out=', /^sample: --out wants the name of a file$/],
+  ['--out nowhere/a.png', /^sample: there is no folder .*nowhere for a\.png$/],
+  ['--npy=nowhere/a.npy', /^sample: there is no folder .*nowhere for a\.npy$/],
+  ['--out a --npy a', /^sample: picture and numbers would both be a$/],
+  ['--steps 1001', /^sample: --steps wants a whole number from 1 to 1000, got "1001"$/],
   ['--colour red', /^sample: what is "--colour"\? Known is, for example, --digit 7/],
   ['seven', /^sample: what is "seven"\?/]
 ]
@@ -66,6 +71,32 @@ it('sample refuses on the command line with one line and exit code 1, and writes
     assert.ok(!existsSync(join(folder, 'x.png')))
   } finally { rmSync(folder, { recursive: true }) }
 })
+
+/** A folder of its own for what `f` does. */
+function inFolder(f: (folder: string) => void) {
+  const folder = mkdtempSync(join(tmpdir(), 'miniai-sample-'))
+  try { f(folder) } finally { rmSync(folder, { recursive: true }) }
+}
+
+const seconds = { wasm: 120, ...hasTensorflow ? { tensorflow: 30 } : {} }
+for (const [backend, most] of Object.entries(seconds)) {
+  it(`sample --digit 7 --n 16 --out sevens.png makes sixteen sevens on ${backend} within ${most} s`, function () {
+    this.timeout(1000 * most + 30_000)
+    inFolder(folder => {
+      const start = performance.now(), words = ['--digit', '7', '--n', '16', '--out', 'sevens.png', '--npy']
+      const { status, stderr } = run(folder, words, { MINIAI_BACKEND: backend }), took = (performance.now() - start) / 1000
+      assert.equal(status, 0, stderr)
+      const busy = Math.max(1, loadavg()[0] / availableParallelism()) // what others leave of the machine
+      assert.ok(took < most * busy, `${took} s on a machine ${busy} times as busy as it should be`)
+      const read = runChild(`await useBackend('wasm')
+        const bytes = require('fs').readFileSync(${JSON.stringify(join(folder, 'sevens.npy'))})
+        const xs = new Float32Array(Uint8Array.prototype.slice.call(bytes, -4 * 16 * 784).buffer)
+        const { loadClassifier } = require('miniai/convnet')
+        console.log([...loadClassifier('judge').call(tf.tensor(xs, [16, 28, 28, 1])).argMax(1).dataSync()].join(' '))`)
+      assert.equal(read.out, Array(16).fill(7).join(' '), read.err)
+    })
+  })
+}
 
 it('sample --digit 7 --n 4 makes a picture and its numbers, on wasm, alike whatever n is', function () {
   this.timeout(120_000)
