@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (413d0840694e)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (bca6e299df3b)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -19,11 +19,16 @@ type Cleanup = 'cleanupFit' | 'cleanupEpoch' | 'cleanupBatch'
 const insides: Inside[] = ['afterPredict', 'afterLoss', 'afterBackward', 'afterStep']
 
 // %% ../nbs/08_learner.ipynb 0ac453db
+/** A number that says how good predictions are, as a function of tensors. */
+export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+
 /** Listens to a Learner; methods named after moments are called in the order of `order`. */
 export class Callback {
   order = 0
   /** Whether steps must be the same to the last digit in each run; they are not compiled then. */
   isExact = false
+  /** What the step is to find besides the loss; it is compiled with the step. */
+  metrics: Metric[] = []
   /** What a checkpoint should keep of this callback, as JSON can hold it. */
   getState(): unknown { return undefined }
   setState(state: unknown): void {}
@@ -54,6 +59,8 @@ export interface Learning {
   batch: Batch
   preds: tf.Tensor
   loss: number
+  /** What the callbacks' metrics found in this batch. */
+  found: Map<Metric, number>
   lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
   /** The callbacks at work. */
   listeners: Callback[]
@@ -90,8 +97,10 @@ type Phase = 'Fit' | 'Epoch' | 'Batch'
 /** The callbacks of a fit, in their order, and what they are told about. */
 class Audience {
   cbs: Callback[]
+  metrics: Metric[]
   constructor(public learn: Learning, cbs: Callback[]) {
     this.cbs = cbs.sort((a, b) => a.order - b.order)
+    this.metrics = cbs.flatMap(o => o.metrics)
   }
   async ask(moment: Moment): Promise<void> {
     for (const o of this.cbs as Listener[]) {
@@ -122,6 +131,15 @@ const compiled = (f: Step): Step => jit(f)
 const trainCBof = ({ cbs }: Audience): TrainCB =>
   cbs.find((o): o is TrainCB => o instanceof TrainCB) ?? new TrainCB()
 
+// %% ../nbs/08_learner.ipynb 5d2e90b1
+function single({ name }: Metric, o: tf.Tensor): tf.Tensor {
+  if (o.size === 1) return tf.cast(tf.reshape(o, []), 'float32')
+  throw new RangeError(`Learner: wanted one number of "${name}", got the shape [${o.shape}]`)
+}
+
+const numbers = ({ metrics }: Audience, loss: tf.Tensor, preds: tf.Tensor, yb: tf.Tensor) =>
+  tf.stack([tf.reshape(loss, []), ...metrics.map(f => single(f, f(preds, yb)))])
+
 // %% ../nbs/08_learner.ipynb 103d9b06
 /** A step of training: predict, judge, find the gradients, change the weights. */
 const trainStep = (told: Audience): Step => (xb, yb, lr) => {
@@ -137,7 +155,7 @@ const trainStep = (told: Audience): Step => (xb, yb, lr) => {
     told.tell('afterBackward')
     learn.opt.step(grads, lr)
     told.tell('afterStep')
-    return [loss, learn.preds]
+    return [numbers(told, loss, learn.preds, yb), learn.preds]
   } catch (e) {
     tf.dispose([kept, ...(tf.engine().state.activeTape ?? []).map(o => o.saved ?? [])])
     throw e // the library's notes for the gradient were given back with the prediction
@@ -148,7 +166,7 @@ const trainStep = (told: Audience): Step => (xb, yb, lr) => {
 /** A step of validation: predict and judge. */
 const validStep = (told: Audience): Step => (xb, yb) => {
   const { learn } = told, trainCB = trainCBof(told), preds = trainCB.predict(learn, xb)
-  return [trainCB.getLoss(learn, preds, yb), preds]
+  return [numbers(told, trainCB.getLoss(learn, preds, yb), preds, yb), preds]
 }
 
 // %% ../nbs/08_learner.ipynb 4945fb78
@@ -169,7 +187,9 @@ async function oneBatch(told: Audience, batch: Batch, step: Step): Promise<void>
     await told.during('Batch', CancelBatchException, async () => {
       outs = tf.tidy(() => step(...learn.batch, tf.scalar(learn.lr)))
       learn.preds = outs[1]
-      learn.loss = (await outs[0].data())[0]
+      const [loss, ...rest] = await outs[0].data()
+      learn.loss = loss
+      learn.found = new Map(told.metrics.map((f, i) => [f, rest[i]]))
     })
   } finally { tf.dispose([batch, learn.batch, outs]) }
 }
@@ -223,6 +243,7 @@ export class Learner implements Learning {
   batch!: Batch
   preds!: tf.Tensor
   loss = NaN
+  found = new Map<Metric, number>()
   place?: Place
   drawn: RandState = getState()
   private told = new Audience(this, [])
@@ -272,15 +293,8 @@ export class SingleBatchCB extends Callback {
 }
 
 // %% ../nbs/08_learner.ipynb 431f3315
-/** A number that says how good predictions are. */
-export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
 /** What an epoch of training or validation brought. */
 export type Line = { epoch: number, phase: 'train' | 'valid', [metric: string]: number | string }
-
-export const single = ({ name }: Metric, o: tf.Tensor): tf.Tensor => {
-  if (o.size === 1) return o
-  throw new RangeError(`MetricsCB: wanted one number of "${name}", got the shape [${o.shape}]`)
-}
 
 /** Means of the loss and of `metrics`, under their functions' names, for each epoch: in `lines`. */
 export class MetricsCB extends Callback {
@@ -288,7 +302,6 @@ export class MetricsCB extends Callback {
   private sums: number[] = []
   private count = 0
   private names: string[]
-  private metrics: Metric[]
   constructor(...metrics: Metric[]) {
     super()
     this.metrics = metrics
@@ -303,10 +316,8 @@ export class MetricsCB extends Callback {
     this.sums = this.names.map(() => 0)
     this.count = 0
   }
-  async afterBatch({ batch, preds, loss }: Learner): Promise<void> {
-    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => single(f, f(preds, yb))))
-    const values = [loss, ...(await Promise.all(all.map(o => o.data()))).map(o => o[0])]
-    tf.dispose(all)
+  afterBatch({ batch: [xb], loss, found }: Learner): void {
+    const values = [loss, ...this.metrics.map(f => found.get(f)!)]
     values.forEach((o, i) => { this.sums[i] += o * xb.shape[0] })
     this.count += xb.shape[0]
   }

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (afb4bef368f8)
+// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (9f3e724aa419)
 // Everything between a gradient and a network that reads digits: a loss for choices, layers that know their parameters, four optimizers, shuffled batches, and the loop.
 
 import { inspect } from 'util'
@@ -13,14 +13,15 @@ import { at, mnistTensors } from './tensors'
 export const full = process.env.MINIAI_FULL === '1'
 
 // %% ../nbs/07_training.ipynb aaf16243
-/** −mean log softmax(preds)[targ]: preds [n, c], whole-numbered targ [n]. */
+/** −mean log softmax(preds)[targ]: preds [n, c], targ [n] of 0 … c − 1; NaN for any other. */
 export function crossEntropy(preds: tf.Tensor, targ: tf.Tensor): tf.Scalar {
   const [n, c] = preds.shape
   const ok = preds.rank === 2 && targ.rank === 1 && targ.shape[0] === n
   if (!ok) throw new RangeError(
     `crossEntropy: wanted [n, c] and [n], got [${preds.shape}] and [${targ.shape}]`)
-  const right = tf.oneHot(tf.cast(targ, 'int32'), c)
-  return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(preds), right), -1))) as tf.Scalar
+  const right = tf.oneHot(tf.cast(targ, 'int32'), c), count = tf.sum(right, -1)
+  const logs = tf.sum(tf.mul(tf.logSoftmax(preds), right), -1)
+  return tf.neg(tf.mean(tf.div(logs, count))) as tf.Scalar
 }
 
 // %% ../nbs/07_training.ipynb adddea91

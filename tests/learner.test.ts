@@ -144,7 +144,7 @@ it('MetricsCB refuses a metric of more than one number, and leaves no tensor', a
   await learn.fit(1)
   const before = tf.memory().numTensors
   await assert.rejects(learn.fit(1, { cbs: [new MetricsCB(each)] }),
-    { name: 'RangeError', message: 'MetricsCB: wanted one number of "each", got the shape [2]' })
+    { name: 'RangeError', message: 'Learner: wanted one number of "each", got the shape [2]' })
   await new Promise(done => setImmediate(done))
   assert.equal(tf.memory().numTensors, before)
   const one = (preds: tf.Tensor) => tf.reshape(tf.mean(preds), [1, 1]), metrics = new MetricsCB(one)

@@ -17,6 +17,13 @@ it('crossEntropy(preds, targ) is right and finite for outputs of a thousand', ()
   close(crossEntropy(preds, tf.tensor([0, 0], [2], 'int32')).dataSync(), [500])
 })
 
+it('crossEntropy(preds, targ) of a label that there is not is NaN, not a perfect score', () => {
+  for (const label of [-1, 2]) {
+    const loss = crossEntropy(tf.zeros([2, 2]), tf.tensor([0, label], [2], 'int32'))
+    assert.ok(Number.isNaN(loss.dataSync()[0]))
+  }
+})
+
 it('crossEntropy(preds, targ) says which shapes it wants', () => {
   const message = 'crossEntropy: wanted [n, c] and [n], got [3,10] and [3,1]'
   assert.throws(() => crossEntropy(tf.zeros([3, 10]), tf.zeros([3, 1])), { message })
