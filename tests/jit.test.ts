@@ -234,13 +234,19 @@ onTensorflow('what XLA cannot compile runs as a graph, which is said once', () =
 })
 
 onTensorflow('a plain graph becomes XLA\'s when it has run long enough', () => {
-  const f = jit((x: tf.Tensor) => tf.sum(tf.exp(tf.sin(x)))), x = tf.ones([200, 1000])
-  const stages = new Set<string>()
-  for (let i = 0; i < 400; i++) {
-    tf.dispose(f(x))
-    stages.add(inspect(f).split(': ').at(-1)!)
+  const f = jit((x: tf.Tensor) => tf.sum(tf.exp(tf.sin(x)))), stages = new Set<string>()
+  const run = (x: tf.Tensor, n: number) => {
+    for (let i = 0; i < n; i++) {
+      tf.dispose(f(x))
+      stages.add(inspect(f).split(': ').at(-1)!)
+    }
   }
+  run(tf.ones([4]), 12000)
+  assert.deepEqual([...stages], ['recording', 'graph']) // of small operations it stays a graph
+  stages.clear()
+  run(tf.ones([1000, 1200]), 200)
   assert.deepEqual([...stages], ['recording', 'graph', 'xla'])
+  assert.equal(process.env.MINIAI_GRAPH_THREADS, undefined)
 })
 
 onTensorflow('inside a gradient or another jit the function is called as it is', () => {
