@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (61c2cffe1037)
+// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (cb5905fbf6dd)
 // Record what a training step does, and let a compiler turn the record into machine code.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'fs'
@@ -583,8 +583,15 @@ const seedOf = ([a, b]: Iterable<number>) => (a + 1) * 65537 + b
  */
 export class JitRandom {
   state: tf.Variable
-  constructor(seed: number) { this.state = tf.variable(tf.tensor1d([seed, 0], 'int32'), false) }
+  constructor(seed: number) {
+    const ok = Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31
+    if (!ok) throw new RangeError(`JitRandom: wanted a whole number ≥ 0, below 2³¹, got ${seed}`)
+    this.state = tf.variable(tf.tensor1d([seed, 0], 'int32'), false)
+  }
   private next(op: string, otherwise: (seed: number) => tf.Tensor, shape: number[]): tf.Tensor {
+    const ok = shape.every(n => Number.isInteger(n) && n >= 0)
+    if (!ok) throw new RangeError(`JitRandom: wanted a shape of whole numbers ≥ 0, got [${shape}]`)
+    if (this.state.isDisposed) throw new Error('JitRandom: its state has been disposed')
     return tf.tidy(() => {
       const o = isNative() ? stateless(op, shape, this.state)
         : otherwise(seedOf(this.state.dataSync()))

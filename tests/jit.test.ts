@@ -422,3 +422,14 @@ it('JitRandom in a layer is stored with it, and not learned', () => {
   b.state().noise.assign(a.state().noise)
   assert.deepEqual(...[a, b].map(o => o.call(tf.zeros([3])).dataSync()) as [unknown, unknown])
 })
+
+it('JitRandom refuses a seed or a shape that it would have to bend, and an end', () => {
+  for (const seed of [NaN, 1.5, -1, 2 ** 40]) {
+    const message = `JitRandom: wanted a whole number ≥ 0, below 2³¹, got ${seed}`
+    assert.throws(() => new JitRandom(seed), { name: 'RangeError', message })
+  }
+  const random = new JitRandom(1), message = 'JitRandom: wanted a shape of whole numbers ≥ 0, got [2.5]'
+  assert.throws(() => random.normal([2.5]), { message })
+  random.dispose()
+  assert.throws(() => random.uniform([2]), { message: 'JitRandom: its state has been disposed' })
+})

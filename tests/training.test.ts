@@ -210,3 +210,13 @@ it('an optimizer and loaders each say in a line what they are', () => {
   assert.equal(inspect(new Adam(model.params(), { lr: 0.1 })), 'Adam: lr 0.1, wd 0, 9 parameters')
   assert.match(inspect(dls), /^train DataLoader: 3 .*\nvalid DataLoader: 1 /)
 })
+
+it('a number that is no place in a Dataset, or no length of a permutation, is refused', () => {
+  const ds = new Dataset(tf.zeros([3, 2]), tf.zeros([3]))
+  for (const i of [1.5, 3, -1, NaN]) {
+    assert.throws(() => ds.batch([0, i]), { message: `Dataset: wanted 0 … 2, got ${i}` })
+  }
+  for (const n of [2.5, -1]) {
+    assert.throws(() => permutation(n), { message: `permutation: wanted a whole number ≥ 0, got ${n}` })
+  }
+})
