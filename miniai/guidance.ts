@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (49cb3fa752ac)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (d1178daa7aa1)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
@@ -43,12 +43,14 @@ export class GuidedCB extends TrainCB {
     const isDropped = tf.less(this.draws.uniform(y.shape), this.drop)
     return tf.where(isDropped, tf.fill(y.shape, this.none), tf.cast(y, 'float32'))
   }
+  /** What the network is told for labels y. */
+  told(y: tf.Tensor): Conditions { return { y: this.labels(y) } }
   predict(learn: Learner, x0: tf.Tensor): tf.Tensor { return x0 }
   getLoss({ model }: Learner, x0: tf.Tensor, y: tf.Tensor): tf.Tensor {
     const { draws } = this, { t, a } = spreadTimes(this.schedule, draws, x0.shape[0])
     const eps = draws.normal(x0.shape)
     const v = tf.sub(tf.mul(eps, tf.sqrt(a)), tf.mul(x0, tf.sqrt(tf.sub(1, a))))
-    const out = (model as UNet).forward(noisify(x0, eps, a), t, { y: this.labels(y) })
+    const out = (model as UNet).forward(noisify(x0, eps, a), t, this.told(y))
     return mse(out, v)
   }
   getState(): unknown { return [...this.draws.state.dataSync()] }

@@ -1,6 +1,7 @@
 /**
  * `npm run sample -- --digit 7 --n 16 --out sevens.png`: digits made by the network of notebook 16.
  *
+ * With `--model DIR` it is a prompt's picture by Stable Diffusion: see picture.ts.
  * Here the words of the command line are read and the files written; the digits come from `makeDigits` of the library.
  */
 import * as fs from 'fs'
@@ -8,6 +9,7 @@ import * as path from 'path'
 import type { DigitOptions } from 'miniai/guidance'
 import { writeAtomic } from './atomic'
 import { command } from './command'
+import { paint } from './picture'
 
 const usage = '--digit 7 --n 16 --out digits.png --npy digits.npy --seed 1 --steps 20 --guidance 1.9 --sampler dpmpp2m'
 const names = usage.split(' ').filter(o => o.startsWith('--'))
@@ -86,6 +88,6 @@ async function main(words: string[]): Promise<void> {
 }
 
 if (require.main === module) {
-  const words = process.argv.splice(2)
-  void command([], () => main(words))
+  const words = process.argv.splice(2), isPicture = words.some(o => o.startsWith('--model'))
+  void command([], () => isPicture ? paint(words) : main(words))
 }
