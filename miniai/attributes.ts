@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16b_attributes.ipynb (a9b0d685bb6c)
+// Do not edit: made by "npm run export" from ../nbs/16b_attributes.ipynb (2d60a93e58aa)
 // A network that looks at a picture of captioned digits and says its seven attributes. Later it judges the pictures that other networks draw.
 
 import { join } from 'path'
@@ -40,9 +40,14 @@ export class PictureNet extends Module {
     this.blocks = nfs.slice(1).map((nf, i) => new ResBlock(nfs[i], nf, 2))
     this.head = new Linear(18 * nfs.at(-1)!, outputs)
   }
+  /** What the stem and then each block see in x. */
+  features(x: tf.Tensor): tf.Tensor[] {
+    const all = [this.stem.call(withInk(x))]
+    for (const block of this.blocks) all.push(block.call(all.at(-1)!))
+    return all
+  }
   forward(x: tf.Tensor): tf.Tensor {
-    const start = this.stem.call(withInk(x)), [n] = x.shape
-    const o = this.blocks.reduce((x, block) => block.call(x), start) // [n, 4, 4, nf]
+    const o = this.features(x).at(-1)!, [n] = x.shape // [n, 4, 4, nf]
     const all = [tf.reshape(o, [n, -1]), tf.mean(o, [1, 2]), tf.max(o, [1, 2])]
     return this.head.call(tf.concat(all, 1))
   }

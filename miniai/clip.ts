@@ -1,14 +1,16 @@
-// Do not edit: made by "npm run export" from ../nbs/18_clip.ipynb (dbd7be439ac2)
+// Do not edit: made by "npm run export" from ../nbs/18_clip.ipynb (752aaecc11bf)
 // Two networks, one for sentences and one for pictures, learn to put what belongs together in the same place. The one for sentences is what Stable Diffusion listens to.
 
+import { join } from 'path'
 import { LayerNorm } from './activations'
 import { PictureNet } from './attributes'
 import { CaptionedDigits } from './captions'
 import { tf } from './engine'
 import { Tape } from './jit'
 import { Learner, TrainCB } from './learner'
+import { loadModel } from './safetensors'
 import { ClipTokenizer } from './tokenizer'
-import { Batch, Linear, Module, crossEntropy } from './training'
+import { Batch, Linear, Module, accuracy, crossEntropy } from './training'
 import { Embedding, attention, gelu, overLast } from './unet'
 
 // %% ../nbs/18_clip.ipynb 35c929d3
@@ -285,4 +287,22 @@ export class Captioned {
     tf.dispose(batch)
     return item as Batch
   }
+}
+
+// %% ../nbs/18_clip.ipynb 3aab0919
+/** The trained halves of `nbs/models`, or of `path`, and their tokenizer. */
+export function loadClip(path = join(__dirname, '../nbs/models/clip.safetensors')) {
+  const clip = new Clip(), { merges = '' } = loadModel(path, clip)
+  const pairs = merges.split('\n').map(o => o.split(' ') as [a: string, b: string])
+  const tok = new ClipTokenizer(pairs, { length: digitsText.maxPositionEmbeddings })
+  return { clip: clip.train(false), tok }
+}
+
+// %% ../nbs/18_clip.ipynb 17378ab9
+/** Of similarities [n, n], the share of rows and of columns with the largest on the diagonal. */
+export function retrieval(logits: tf.Tensor): { captions: number, pictures: number } {
+  const own = tf.range(0, logits.shape[0], 1, 'int32')
+  const share = (o: tf.Tensor) => accuracy(o, own).dataSync()[0]
+  const [captions, pictures] = [logits, tf.transpose(logits)].map(share)
+  return { captions, pictures }
 }

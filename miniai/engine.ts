@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (6b188b6e9827)
+// Do not edit: made by "npm run export" from ../nbs/00d_engine.ipynb (b238cbc3279a)
 // Which machinery does the arithmetic, and what a tensor looks like. To be skipped at first.
 
 import * as tf from '@tensorflow/tfjs-core'
@@ -61,6 +61,7 @@ async function startTensorflow(): Promise<Started> {
   restoreNodeUtil()
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2'
   process.env.TF_NUM_INTEROP_THREADS ??= '-1' // a graph runs in the thread that calls it
+  process.env.TF_OVERRIDE_GLOBAL_THREADPOOL ??= '1' // and has its own threads to share work with
   quietly(() => require('@tensorflow/tfjs-node-gpu'))
   const { binding, isUsingGpuDevice } = tf.backend() as unknown as TensorflowBackend
   const version = binding.TF_Version

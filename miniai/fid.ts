@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/15_fid.ipynb (9f1873c9ec14)
+// Do not edit: made by "npm run export" from ../nbs/15_fid.ipynb (d183e1464a7e)
 // A number for how good made pictures are: what it measures, how the root of a matrix is found, what it hides, and a table of all samplers.
 
 import { Classifier } from './convnet'
@@ -112,6 +112,8 @@ export function kid(a: tf.Tensor, b: tf.Tensor): number {
   const ok = a.rank === 2 && b.rank === 2 && d === e && Math.min(n, m) > 1
   if (!ok) throw new RangeError(`kid: wanted features [n, d] and [m, d], ${got}`)
   const x = likeness(a, a), y = likeness(b, b), xy = likeness(a, b)
+  const isFinite = Number.isFinite(x.all + y.all)
+  if (!isFinite) throw new RangeError('kid: the features are not finite (NaN or ∞)')
   return (x.all - x.own) / (n * (n - 1)) + (y.all - y.own) / (m * (m - 1)) - 2 * xy.all / (n * m)
 }
 

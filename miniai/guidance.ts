@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (43f507652e16)
+// Do not edit: made by "npm run export" from ../nbs/16_guidance.ipynb (40670e36ac05)
 // Ask for a 7 and get one: a network that knows classes, and the one line of arithmetic that makes it listen.
 
 import { join } from 'path'
@@ -32,6 +32,8 @@ export class GuidedCB extends TrainCB {
     const isDropped = tf.less(this.draws.uniform(y.shape), this.drop)
     return tf.where(isDropped, tf.fill(y.shape, this.none), tf.cast(y, 'float32'))
   }
+  /** What the network is told for labels y. */
+  told(y: tf.Tensor): Conditions { return { y: this.labels(y) } }
   predict(learn: Learner, x0: tf.Tensor): tf.Tensor { return x0 }
   getLoss({ model }: Learner, x0: tf.Tensor, y: tf.Tensor): tf.Tensor {
     const { abar } = this.schedule, { draws } = this, n = x0.shape[0]
@@ -40,7 +42,7 @@ export class GuidedCB extends TrainCB {
     const rows = tf.oneHot(tf.cast(t, 'int32'), abar.length) // tf.gather would read t: no jit
     const a = tf.reshape(tf.matMul(rows, tf.tensor2d(abar, [abar.length, 1])), [n, 1, 1, 1])
     const v = tf.sub(tf.mul(eps, tf.sqrt(a)), tf.mul(x0, tf.sqrt(tf.sub(1, a))))
-    const out = (model as UNet).forward(noisify(x0, eps, a), t, { y: this.labels(y) })
+    const out = (model as UNet).forward(noisify(x0, eps, a), t, this.told(y))
     return mse(out, v)
   }
   getState(): unknown { return [...this.draws.state.dataSync()] }

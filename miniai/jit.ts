@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (189afb7a0451)
+// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (cb5905fbf6dd)
 // Record what a training step does, and let a compiler turn the record into machine code.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'fs'
@@ -104,11 +104,22 @@ class Notes {
   }
 }
 
+// %% ../nbs/07a_jit.ipynb e80b4c16
+const sizeOf = ({ shape }: tf.TensorInfo) => shape.reduce((a, b) => a * b, 1)
+
+/** About how many multiplications an operation is worth. */
+function work(op: string, inputs: tf.TensorInfo[], out: tf.TensorInfo): number {
+  if (!/MatMul|Conv2D/.test(op)) return 10 * sizeOf(out)
+  return Math.sqrt([...inputs, out].map(sizeOf).reduce((a, b) => a * b))
+}
+
 // %% ../nbs/07a_jit.ipynb a3a1b9d2
 /** What one run of a function did: its nodes, and the inputs to be fed. */
 export class Tape extends Notes {
   static isRunning = false
   error?: Error
+  /** The work of its largest operation. */
+  largest = 0
   private before = new Map(registered().map(v => [v, v.dataId]))
 
   /** The argument as the function gets it: with an identity of its own. */
@@ -137,6 +148,7 @@ export class Tape extends Notes {
   }
   private add(op: string, attrs: Attr[], inputs: tf.TensorInfo[], outputs: tf.Tensor[]) {
     const names = inputs.map(t => this.nameOf(t))
+    this.largest = Math.max(this.largest, work(op, inputs, outputs[0]))
     if (op === 'ExpandDims') attrs = [this.type('T', this.dtype(inputs[0]))]
     const name = this.node(op, names, attrs)
     outputs.forEach((t, i) => this.names.set(t.dataId, i ? `${name}:${i}` : name))
@@ -268,13 +280,21 @@ export function savedModel(nodes: Node[], isXla: (node: Node) => boolean): Buffe
   return Buffer.concat([whole(1, 1), message(2, message(1, bytes(4, 'serve')), graph)])
 }
 
+// %% ../nbs/07a_jit.ipynb 90b7e2d5
+/** The multiplications of an operation from which on a second thread pays. */
+const worthSharing = 1e7
+
 // %% ../nbs/07a_jit.ipynb c0c57708
 function load(tape: Tape, isXla: (node: Node) => boolean): number {
   const folder = mkdtempSync(join(tmpdir(), `miniai-jit-${process.pid}-`))
   try {
     writeFileSync(join(folder, 'saved_model.pb'), savedModel(tape.nodes, isXla))
+    if (tape.largest < worthSharing) process.env.MINIAI_GRAPH_THREADS = '1'
     return native().binding.loadSavedModel(folder, 'serve')
-  } finally { rmSync(folder, { recursive: true }) }
+  } finally {
+    delete process.env.MINIAI_GRAPH_THREADS
+    rmSync(folder, { recursive: true })
+  }
 }
 
 function replace(v: tf.Variable, made: Handle): void {
@@ -484,7 +504,9 @@ class Trace {
     }
   }
   private isDue = () => this.stage !== 'xla' && this.xla !== false
-    && (this.xla || this.spent > msPerNode * (this.tape!.nodes.length + 25))
+    && (this.xla || this.isSpent())
+  private isSpent = () => this.tape!.largest >= worthSharing
+    && this.spent > msPerNode * (this.tape!.nodes.length + 25)
   run(args: tf.Tensor[]): unknown {
     if (!this.load) return this.record(args)
     if (this.isDue()) return build(this.form, this.firstFused(args))
@@ -561,8 +583,15 @@ const seedOf = ([a, b]: Iterable<number>) => (a + 1) * 65537 + b
  */
 export class JitRandom {
   state: tf.Variable
-  constructor(seed: number) { this.state = tf.variable(tf.tensor1d([seed, 0], 'int32'), false) }
+  constructor(seed: number) {
+    const ok = Number.isInteger(seed) && seed >= 0 && seed < 2 ** 31
+    if (!ok) throw new RangeError(`JitRandom: wanted a whole number ≥ 0, below 2³¹, got ${seed}`)
+    this.state = tf.variable(tf.tensor1d([seed, 0], 'int32'), false)
+  }
   private next(op: string, otherwise: (seed: number) => tf.Tensor, shape: number[]): tf.Tensor {
+    const ok = shape.every(n => Number.isInteger(n) && n >= 0)
+    if (!ok) throw new RangeError(`JitRandom: wanted a shape of whole numbers ≥ 0, got [${shape}]`)
+    if (this.state.isDisposed) throw new Error('JitRandom: its state has been disposed')
     return tf.tidy(() => {
       const o = isNative() ? stateless(op, shape, this.state)
         : otherwise(seedOf(this.state.dataSync()))

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (413d0840694e)
+// Do not edit: made by "npm run export" from ../nbs/08_learner.ipynb (0bfc913030d7)
 // One training loop for everything that follows: what changes from model to model is hung into it from outside, and a training that dies can go on where it was.
 
 import { existsSync, rmSync } from 'fs'
@@ -17,13 +17,20 @@ type Moment = 'beforeFit' | 'beforeEpoch' | 'beforeBatch' | 'afterBatch' | 'afte
 type Inside = 'afterPredict' | 'afterLoss' | 'afterBackward' | 'afterStep'
 type Cleanup = 'cleanupFit' | 'cleanupEpoch' | 'cleanupBatch'
 const insides: Inside[] = ['afterPredict', 'afterLoss', 'afterBackward', 'afterStep']
+const moments = [...insides, ...['Fit', 'Epoch', 'Batch'].flatMap(what =>
+  ['before', 'after', 'cleanup'].map(when => when + what))]
 
 // %% ../nbs/08_learner.ipynb 0ac453db
+/** A number that says how good predictions are, as a function of tensors. */
+export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
+
 /** Listens to a Learner; methods named after moments are called in the order of `order`. */
 export class Callback {
   order = 0
   /** Whether steps must be the same to the last digit in each run; they are not compiled then. */
   isExact = false
+  /** What the step is to find besides the loss; it is compiled with the step. */
+  metrics: Metric[] = []
   /** What a checkpoint should keep of this callback, as JSON can hold it. */
   getState(): unknown { return undefined }
   setState(state: unknown): void {}
@@ -54,6 +61,8 @@ export interface Learning {
   batch: Batch
   preds: tf.Tensor
   loss: number
+  /** What the callbacks' metrics found in this batch. */
+  found: Map<Metric, number>
   lossFunc: (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
   /** The callbacks at work. */
   listeners: Callback[]
@@ -84,14 +93,38 @@ export class TrainCB extends Callback {
   }
 }
 
+// %% ../nbs/08_learner.ipynb b3c8e1f7
+function namesOf(o: object | null): string[] {
+  return o ? [...Object.getOwnPropertyNames(o), ...namesOf(Object.getPrototypeOf(o))] : []
+}
+
+function listener(o: Callback): Callback {
+  if (typeof o?.order !== 'number' || !Array.isArray(o.metrics)) {
+    throw new TypeError(`Learner: wanted callbacks, got ${inspect(o, { depth: 0 })}`)
+  }
+  const like = /^(before|after|cleanup)_?(fit|epoch|batch|predict|loss|backward|step)$/i
+  const odd = namesOf(o).find(name => like.test(name) && !moments.includes(name))
+  if (!odd) return o
+  const what = `"${odd}" of ${o.constructor.name} is no moment`
+  throw new TypeError(`Learner: ${what}; there are ${moments.join(', ')}`)
+}
+
+function noPromise(result: unknown, moment: string, { constructor: { name } }: object): void {
+  if (!(result instanceof Promise)) return
+  result.catch(() => {}) // what it would say later comes too late
+  throw new TypeError(`Learner: ${moment} of ${name} is async, but nothing can be waited for there`)
+}
+
 // %% ../nbs/08_learner.ipynb ba056a9b
 type Phase = 'Fit' | 'Epoch' | 'Batch'
 
 /** The callbacks of a fit, in their order, and what they are told about. */
 class Audience {
   cbs: Callback[]
+  metrics: Metric[]
   constructor(public learn: Learning, cbs: Callback[]) {
-    this.cbs = cbs.sort((a, b) => a.order - b.order)
+    this.cbs = cbs.map(listener).sort((a, b) => a.order - b.order)
+    this.metrics = cbs.flatMap(o => o.metrics)
   }
   async ask(moment: Moment): Promise<void> {
     for (const o of this.cbs as Listener[]) {
@@ -100,7 +133,7 @@ class Audience {
     }
   }
   tell(moment: Inside | Cleanup): void {
-    for (const o of this.cbs as Listener[]) o[moment]?.(this.learn)
+    for (const o of this.cbs as Listener[]) noPromise(o[moment]?.(this.learn), moment, o)
   }
   /** Do `f` between its two moments; a `Cancel` that is thrown on the way ends it, no more. */
   async during(what: Phase, Cancel: new () => Error, f: () => Promise<void>): Promise<void> {
@@ -122,6 +155,15 @@ const compiled = (f: Step): Step => jit(f)
 const trainCBof = ({ cbs }: Audience): TrainCB =>
   cbs.find((o): o is TrainCB => o instanceof TrainCB) ?? new TrainCB()
 
+// %% ../nbs/08_learner.ipynb 5d2e90b1
+function single({ name }: Metric, o: tf.Tensor): tf.Tensor {
+  if (o.size === 1) return tf.cast(tf.reshape(o, []), 'float32')
+  throw new RangeError(`Learner: wanted one number of "${name}", got the shape [${o.shape}]`)
+}
+
+const numbers = ({ metrics }: Audience, loss: tf.Tensor, preds: tf.Tensor, yb: tf.Tensor) =>
+  tf.stack([tf.reshape(loss, []), ...metrics.map(f => single(f, f(preds, yb)))])
+
 // %% ../nbs/08_learner.ipynb 103d9b06
 /** A step of training: predict, judge, find the gradients, change the weights. */
 const trainStep = (told: Audience): Step => (xb, yb, lr) => {
@@ -137,7 +179,7 @@ const trainStep = (told: Audience): Step => (xb, yb, lr) => {
     told.tell('afterBackward')
     learn.opt.step(grads, lr)
     told.tell('afterStep')
-    return [loss, learn.preds]
+    return [numbers(told, loss, learn.preds, yb), learn.preds]
   } catch (e) {
     tf.dispose([kept, ...(tf.engine().state.activeTape ?? []).map(o => o.saved ?? [])])
     throw e // the library's notes for the gradient were given back with the prediction
@@ -148,7 +190,7 @@ const trainStep = (told: Audience): Step => (xb, yb, lr) => {
 /** A step of validation: predict and judge. */
 const validStep = (told: Audience): Step => (xb, yb) => {
   const { learn } = told, trainCB = trainCBof(told), preds = trainCB.predict(learn, xb)
-  return [trainCB.getLoss(learn, preds, yb), preds]
+  return [numbers(told, trainCB.getLoss(learn, preds, yb), preds, yb), preds]
 }
 
 // %% ../nbs/08_learner.ipynb 4945fb78
@@ -169,7 +211,9 @@ async function oneBatch(told: Audience, batch: Batch, step: Step): Promise<void>
     await told.during('Batch', CancelBatchException, async () => {
       outs = tf.tidy(() => step(...learn.batch, tf.scalar(learn.lr)))
       learn.preds = outs[1]
-      learn.loss = (await outs[0].data())[0]
+      const [loss, ...rest] = await outs[0].data()
+      learn.loss = loss
+      learn.found = new Map(told.metrics.map((f, i) => [f, rest[i]]))
     })
   } finally { tf.dispose([batch, learn.batch, outs]) }
 }
@@ -223,9 +267,11 @@ export class Learner implements Learning {
   batch!: Batch
   preds!: tf.Tensor
   loss = NaN
+  found = new Map<Metric, number>()
   place?: Place
   drawn: RandState = getState()
   private told = new Audience(this, [])
+  private isFitting = false
   constructor(public model: Module, public dls: DataLoaders, public options: LearnerOptions = {}) {
     const { lossFunc = crossEntropy, lr = 0.1, cbs = [] } = options
     Object.assign(this, { lossFunc, lr, cbs })
@@ -243,11 +289,15 @@ export class Learner implements Learning {
   async fit(epochs = 1, { lr = this.lr, cbs = [], valid = true }:
     { lr?: number, cbs?: Callback[], valid?: boolean } = {}): Promise<this> {
     const { opt = SGD, wd } = this.options, old = this.lr
+    const ok = Number.isInteger(epochs) && epochs >= 0
+    if (!ok) throw new RangeError(`fit: wanted a whole number of epochs, got ${epochs}`)
+    if (this.isFitting) throw new Error('fit: a fit of this Learner is under way; await it first')
     const told = this.told = new Audience(this, [...this.cbs, ...cbs])
     Object.assign(this, { epochs, epoch: 0, iter: 0, lr, place: undefined })
     this.opt?.dispose()
     this.opt = new opt(this.model.params(), { lr, wd })
     let steps: Step[] = []
+    this.isFitting = true
     try {
       await told.during('Fit', CancelFitException, async () => {
         steps = [trainStep, validStep].map(f => maybeCompiled(f(told), told))
@@ -257,6 +307,7 @@ export class Learner implements Learning {
         }
       })
     } finally {
+      this.isFitting = false
       this.lr = old
       for (const o of steps) o.dispose?.()
     }
@@ -272,15 +323,8 @@ export class SingleBatchCB extends Callback {
 }
 
 // %% ../nbs/08_learner.ipynb 431f3315
-/** A number that says how good predictions are. */
-export type Metric = (preds: tf.Tensor, yb: tf.Tensor) => tf.Tensor
 /** What an epoch of training or validation brought. */
 export type Line = { epoch: number, phase: 'train' | 'valid', [metric: string]: number | string }
-
-export const single = ({ name }: Metric, o: tf.Tensor): tf.Tensor => {
-  if (o.size === 1) return o
-  throw new RangeError(`MetricsCB: wanted one number of "${name}", got the shape [${o.shape}]`)
-}
 
 /** Means of the loss and of `metrics`, under their functions' names, for each epoch: in `lines`. */
 export class MetricsCB extends Callback {
@@ -288,9 +332,10 @@ export class MetricsCB extends Callback {
   private sums: number[] = []
   private count = 0
   private names: string[]
-  private metrics: Metric[]
   constructor(...metrics: Metric[]) {
     super()
+    const odd = metrics.find(f => typeof f !== 'function')
+    if (odd) throw new TypeError(`MetricsCB: wanted functions, got ${inspect(odd)}`)
     this.metrics = metrics
     this.names = ['loss', ...metrics.map(f => f.name)]
     const all = ['epoch', 'phase', ...this.names], isRight = new Set(all).size === all.length
@@ -303,10 +348,8 @@ export class MetricsCB extends Callback {
     this.sums = this.names.map(() => 0)
     this.count = 0
   }
-  async afterBatch({ batch, preds, loss }: Learner): Promise<void> {
-    const [xb, yb] = batch, all = tf.tidy(() => this.metrics.map(f => single(f, f(preds, yb))))
-    const values = [loss, ...(await Promise.all(all.map(o => o.data()))).map(o => o[0])]
-    tf.dispose(all)
+  afterBatch({ batch: [xb], loss, found }: Learner): void {
+    const values = [loss, ...this.metrics.map(f => found.get(f)!)]
     values.forEach((o, i) => { this.sums[i] += o * xb.shape[0] })
     this.count += xb.shape[0]
   }
@@ -342,8 +385,10 @@ export class ProgressCB extends Callback {
     this.sum = 0
     if (training) this.bar!.count = epoch * dls.train.length + iter
   }
-  afterBatch({ training, loss, batch }: Learner): void {
+  afterBatch({ training, loss, batch, epoch, iter }: Learner): void {
     if (!training) return void (this.sum += loss * batch[0].shape[0])
+    const isBad = !Number.isFinite(loss) && Number.isFinite(this.train.at(-1) ?? 0)
+    if (isBad) this.bar!.note = `loss ${loss} since epoch ${epoch + 1}, batch ${iter + 1}`
     this.train.push(loss)
     if (this.chart && this.train.length % 20 === 0) this.draw()
     this.bar!.step()
@@ -378,9 +423,11 @@ export const cosine = (end = 0): Schedule => done => end + (1 - end) * (1 + Math
 
 // %% ../nbs/08_learner.ipynb 54fa8e1b
 /** Up from `start` to 1 during the part `rise`, then down to `end` (Smith, 2018). */
-export const oneCycle = ({ rise = 0.25, start = 0.04, end = 1e-5 } = {}): Schedule => done =>
-  done < rise ? start + (1 - start) * (1 - Math.cos(Math.PI * done / rise)) / 2
+export function oneCycle({ rise = 0.25, start = 0.04, end = 1e-5 } = {}): Schedule {
+  if (!(rise > 0 && rise < 1)) throw new RangeError(`oneCycle: wanted 0 < rise < 1, got ${rise}`)
+  return done => done < rise ? start + (1 - start) * (1 - Math.cos(Math.PI * done / rise)) / 2
     : cosine(end)((done - rise) / (1 - rise))
+}
 
 // %% ../nbs/08_learner.ipynb 5ad338b4
 /** Sets the learning rate before each batch by a schedule. */
@@ -389,7 +436,11 @@ export class SchedCB extends Callback {
   constructor(public schedule: Schedule) { super() }
   beforeFit({ lr }: Learner): void { this.base = lr }
   beforeBatch(learn: Learner): void {
-    if (learn.training) learn.lr = this.base * this.schedule(learn.done)
+    if (!learn.training) return
+    const factor = this.schedule(learn.done)
+    const ok = Number.isFinite(factor)
+    if (!ok) throw new TypeError(`SchedCB: wanted a number from the schedule, got ${inspect(factor)}`)
+    learn.lr = this.base * factor
   }
 }
 
@@ -405,8 +456,9 @@ export class RecorderCB extends Callback {
     this.losses.push(loss)
   }
   plot(): void {
-    plot([{ y: this.lrs, name: 'rate' }], { title: 'learning rate', height: 220 })
-    plot([{ y: this.losses, name: 'loss' }], { title: 'loss', height: 220 })
+    const layout = { xaxis: { title: { text: 'batch' } }, height: 220 }
+    plot([{ y: this.lrs, name: 'rate' }], { ...layout, title: 'learning rate' })
+    plot([{ y: this.losses, name: 'loss' }], { ...layout, title: 'loss' })
   }
   getState(): unknown { return { lrs: this.lrs, losses: this.losses } }
   setState(o: { lrs: number[], losses: number[] }): void { Object.assign(this, o) }
@@ -453,6 +505,9 @@ export class LRFinderCB extends Callback {
 // %% ../nbs/08_learner.ipynb e346e575
 /** Find and draw how the loss depends on the rate; the model keeps its weights. */
 export async function lrFind(learn: Learner, { gamma = 1.3, most = 3, start = 1e-5, epochs = 10 } = {}) {
+  const odd = !(gamma > 1) ? `gamma > 1, got ${gamma}` : !(most > 1) ? `most > 1, got ${most}`
+    : !(start > 0) ? `start > 0, got ${start}` : ''
+  if (odd) throw new RangeError(`lrFind: wanted ${odd}`)
   const finder = new LRFinderCB(gamma, most), { model, dls, lossFunc, options } = learn
   const cbs = [...learn.cbs.filter(o => o instanceof TrainCB), finder]
   const search = new Learner(model, dls, { ...options, lossFunc, cbs })

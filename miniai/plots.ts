@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (a4f83fc36171)
+// Do not edit: made by "npm run export" from ../nbs/00b_plots.ipynb (cd7b9c8623e9)
 // Pictures, charts and progress bars for all notebooks to come. You can skip this one at first reading.
 
 import { randomUUID } from 'crypto'
@@ -639,7 +639,8 @@ function bar(o: State, seconds: number, last: boolean): Bundle {
   const words = [pace(o.count, o.total, seconds, o.from), o.note].filter(Boolean)
   const name = o.label || 'progress', live = [`${name} ${words[0]}`, ...words.slice(1)].join(' · ')
   const plain = last ? `${name}: ${o.count}${of}` : live
-  const still: Bundle = o.chart ? figure(o.chart.traces, o.chart.layout) : {}
+  const end = last ? { title: [plain, o.note].filter(Boolean).join(' · ') } : {}
+  const still: Bundle = o.chart ? figure(o.chart.traces, { ...o.chart.layout, ...end }) : {}
   if (last && o.chart) return { ...still, 'text/plain': plain }
   const size = of ? `value="${o.count}" max="${o.total || 1}"` : last ? 'value="1"' : ''
   const bar = `${safe(o.label)} <progress ${size} style="width:20em"></progress>`

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/04_random.ipynb (aed375431f5d)
+// Do not edit: made by "npm run export" from ../nbs/04_random.ipynb (a0ef2dae7de5)
 // A generator built from three small clocks: what its state is, how copies of a program come to throw the same dice, and how fast it can be.
 
 import { randomInt } from 'crypto'
@@ -78,8 +78,12 @@ const uniform: Fill = (out, n, a, b, c) => {
 const sizeOf = (shape: number[]) => shape.reduce((a, b) => a * b, 1)
 
 /** A tensor of drawn numbers; of none, where tensors have only a shape (notebook 24a). */
-const drawn = (shape: number[], per: number, fill: Fill): tf.Tensor =>
-  tf.getBackend() === 'hollow' ? tf.fill(shape, 0) : tf.tensor(draw(sizeOf(shape), per, fill), shape)
+function drawn(shape: number[], per: number, fill: Fill): tf.Tensor {
+  const ok = shape.every(n => Number.isSafeInteger(n) && n >= 0)
+  if (!ok) throw new RangeError(`rand: wanted a shape of whole numbers ≥ 0, got [${shape}]`)
+  if (tf.getBackend() === 'hollow') return tf.fill(shape, 0)
+  return tf.tensor(draw(sizeOf(shape), per, fill), shape)
+}
 
 // %% ../nbs/04_random.ipynb d7deb639
 /** The next number in [0, 1), by Wichmann & Hill (AS 183); with a shape, a tensor of them. */

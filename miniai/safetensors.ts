@@ -1,10 +1,11 @@
-// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (4dc31eeaa619)
+// Do not edit: made by "npm run export" from ../nbs/07c_safetensors.ipynb (109a429e126a)
 // A file for weights: a line that says what is in it, and then the numbers. Written whole or not at all, and read with suspicion.
 
 import { createHash } from 'crypto'
-import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, renameSync,
+import { closeSync, existsSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync,
   writeSync } from 'fs'
 import { basename, dirname, join } from 'path'
+import { inspect } from 'util'
 import { tf } from './engine'
 import { Params } from './training'
 
@@ -38,13 +39,24 @@ function headerOf(parts: [string, tf.Tensor, Uint8Array][], metadata: Metadata):
 }
 
 // %% ../nbs/07c_safetensors.ipynb 424bf6e1
-function writeWhole(path: string, parts: Uint8Array[]): void {
-  const temp = join(dirname(path), `.${basename(path)}.part`), file = openSync(temp, 'w')
+function writeAll(path: string, parts: Uint8Array[]): void {
+  const file = openSync(path, 'w')
   try {
     for (const part of parts) for (let at = 0; at < part.length;) at += writeSync(file, part, at)
     fsyncSync(file)
   } finally { closeSync(file) }
-  renameSync(temp, path)
+}
+
+function writeWhole(path: string, parts: Uint8Array[]): void {
+  const folder = dirname(path), temp = join(folder, `.${basename(path)}.part`)
+  if (!existsSync(folder)) throw new Error(`there is no folder ${folder} to write to`)
+  try {
+    writeAll(temp, parts)
+    renameSync(temp, path)
+  } catch (error) {
+    rmSync(temp, { force: true })
+    throw error
+  }
 }
 
 // %% ../nbs/07c_safetensors.ipynb 131bb0e5
@@ -53,6 +65,10 @@ export function saveTensors(
   path: string, tensors: Record<string, tf.Tensor>, metadata: Metadata = {}): void {
   const own = Object.keys(metadata).find(o => o.startsWith('sha256.'))
   if (own) throw new Error(`saveTensors: the text "${own}" would be taken for a fingerprint`)
+  const odd = Object.keys(metadata).find(name => typeof metadata[name] !== 'string')
+  if (odd !== undefined) {
+    throw new Error(`saveTensors: wanted texts, got ${inspect(metadata[odd])} under "${odd}"`)
+  }
   if (Object.hasOwn(tensors, '__metadata__')) {
     throw new Error('saveTensors: "__metadata__" is the name of the texts, not of a tensor')
   }

@@ -1,5 +1,5 @@
-// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (b85f3d684ad5)
-// Ten ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
+// Do not edit: made by "npm run export" from ../nbs/14_samplers.ipynb (a8b47bdd0ad5)
+// Nine ways from noise to a picture: what a noise schedule is, what a step does with the model's answer, and how few questions to the model are enough.
 
 import { noisify } from './ddpm'
 import { tf } from './engine'
@@ -133,6 +133,31 @@ export type SamplerOptions = Grid & {
   eulerAtFinal?: boolean
 }
 
+// %% ../nbs/14_samplers.ipynb 09a493d5
+const choices = {
+  spacing: ['leading', 'linspace', 'trailing'], sigmas: ['trained', 'karras', 'exponential'],
+  finalSigma: ['zero', 'min'], variance: ['small', 'large'],
+  solverType: ['midpoint', 'heun', 'bh1', 'bh2'],
+}
+const ranges: Record<string, [text: string, isFine: (x: number) => boolean]> = {
+  offset: ['a whole number ≥ 0', x => Number.isInteger(x) && x >= 0],
+  order: ['a whole number ≥ 1', x => Number.isInteger(x) && x >= 1],
+  eta: ['0 to 1', x => x >= 0 && x <= 1], clip: ['a number > 0', x => x > 0],
+}
+
+function checkOptions(options: SamplerOptions): void {
+  const given = new Map(Object.entries(options).filter(([, value]) => value !== undefined))
+  const refuse = (name: string, wanted: string) => {
+    throw new RangeError(`sample: wanted as ${name} ${wanted}, got ${given.get(name)}`)
+  }
+  for (const [name, all] of Object.entries(choices)) {
+    if (given.has(name) && !all.includes(given.get(name) as string)) refuse(name, all.join(' or '))
+  }
+  for (const [name, [wanted, isFine]] of Object.entries(ranges)) {
+    if (given.has(name) && !isFine(given.get(name) as number)) refuse(name, wanted)
+  }
+}
+
 // %% ../nbs/14_samplers.ipynb 6a17ba91
 function checkSteps(n: number, steps: number): void {
   const ok = Number.isInteger(steps) && steps > 0 && steps <= n
@@ -140,9 +165,11 @@ function checkSteps(n: number, steps: number): void {
 }
 
 function timestepsOf({ abar: { length: n } }: Schedule, usual: Spacing, extra: number,
-  { steps, spacing = usual, offset = 0 }: SamplerOptions): number[] {
-  checkSteps(n, steps)
+  options: SamplerOptions): number[] {
+  checkOptions(options)
+  const { steps, spacing = usual, offset = 0 } = options
   const more = spacing === 'trailing' ? 0 : extra
+  checkSteps(spacing === 'leading' ? n - more : n, steps)
   return spread(n, steps + more, spacing, offset).slice(0, more ? -more : undefined)
 }
 
@@ -201,7 +228,7 @@ export type Sampler = (schedule: Schedule, options: SamplerOptions) => Solver
 // %% ../nbs/14_samplers.ipynb 4e9faf01
 function plain({ abar }: Schedule, timesteps: number[]) {
   return { timesteps, initSigma: 1, order: 1, scale: (x: tf.Tensor) => x,
-    noised: (x0: tf.Tensor, eps: tf.Tensor, i: number) => noisify(x0, eps, abar[timesteps[i]]) }
+    noised: (x0: tf.Tensor, eps: tf.Tensor, i: number) => noisify(x0, eps, abar.at(timesteps[i])!) }
 }
 
 // %% ../nbs/14_samplers.ipynb da4f7dbc
@@ -210,7 +237,7 @@ export function ddpm(schedule: Schedule, options: SamplerOptions): Solver {
   const { abar, prediction } = schedule, { variance = 'small', clip } = options
   const timesteps = wholeSteps(schedule, 'leading', options)
   return { ...plain(schedule, timesteps), step(out, x, { i, noise }) {
-    const a = abar[timesteps[i]], b = abar[timesteps[i + 1]] ?? 1, beta = 1 - a / b
+    const a = abar.at(timesteps[i])!, b = abar[timesteps[i + 1]] ?? 1, beta = 1 - a / b
     const { x0 } = partsOf(out, x, a, prediction, clip)
     const mean = mix(Math.sqrt(b) * beta / (1 - a), x0, Math.sqrt(a / b) * (1 - b) / (1 - a), x)
     const v = variance === 'large' ? beta : Math.max((1 - b) / (1 - a) * beta, 1e-20)
@@ -225,7 +252,7 @@ export function ddim(schedule: Schedule, options: SamplerOptions): Solver {
   const timesteps = wholeSteps(schedule, 'leading', options)
   const stride = Math.floor(abar.length / steps), end = alphaToOne ? 1 : abar[0]
   return { ...plain(schedule, timesteps), step(out, x, { i, noise }) {
-    const t = timesteps[i], a = abar[t], b = abar[t - stride] ?? end
+    const t = timesteps[i], a = abar.at(t)!, b = abar[t - stride] ?? end
     const { x0, eps } = partsOf(out, x, a, prediction, clip)
     const s = eta * Math.sqrt(Math.max(0, (1 - b) / (1 - a) * (1 - a / b)))
     const next = mix(Math.sqrt(b), x0, Math.sqrt(Math.max(0, 1 - b - s * s)), eps)
@@ -254,24 +281,25 @@ function prkTimes(ts: number[], half: number): number[] {
 const prkShares = [1 / 6, 1 / 3, 1 / 3, 1 / 6]
 
 // %% ../nbs/14_samplers.ipynb ed6ce1b2
-type Curve = { ts: number[], at: (t: number) => number, stride: number, prediction: Prediction }
+type Curve = { ts: number[], at: (t: number) => number, now: (t: number) => number,
+  stride: number, prediction: Prediction }
 
 function prkStep(curve: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
-  const { ts, at, stride, prediction } = curve, k = calls % 4, start = k ? past.start[0] : x
+  const { ts, at, now, stride, prediction } = curve, k = calls % 4, start = k ? past.start[0] : x
   const to = ts[i] - (calls % 2 ? 0 : stride >> 1), from = ts[i - k]
   const sum = k ? tf.add(past.sum[0], tf.mul(out, prkShares[k])) : tf.mul(out, prkShares[0])
   const ets = k ? past.ets : [out, ...past.ets ?? []]
-  const next = pndmStep(k === 3 ? sum : out, start, at(from), at(to), prediction)
+  const next = pndmStep(k === 3 ? sum : out, start, now(from), at(to), prediction)
   return { ...next, past: { ets, start: [start], sum: [sum] } }
 }
 
 // %% ../nbs/14_samplers.ipynb 871f8714
 function plmsStep(curve: Curve, out: tf.Tensor, x: tf.Tensor, { i, calls, past }: Moment): Stepped {
-  const { ts, at, stride, prediction } = curve, again = calls === 1
+  const { ts, at, now, stride, prediction } = curve, again = calls === 1
   const t = again ? ts[i] + stride : ts[i]
   const ets = again ? past.ets : [out, ...past.ets ?? []].slice(0, 4)
   const mean = again ? mix(0.5, out, 0.5, ets[0]) : sum(bashforth[ets.length - 1], ets)
-  const next = pndmStep(mean, again ? past.start[0] : x, at(t), at(t - stride), prediction)
+  const next = pndmStep(mean, again ? past.start[0] : x, now(t), at(t - stride), prediction)
   return { ...next, past: { ets, start: [x] } }
 }
 
@@ -282,11 +310,11 @@ export function pndm(schedule: Schedule, options: SamplerOptions): Solver {
   if (prediction === 'x0') throw new Error('pndm: works with answers epsilon and v, got x0')
   const whole = wholeSteps(schedule, 'leading', options), stride = Math.floor(abar.length / steps)
   if (!skipPrk && steps < 4) throw new RangeError(`pndm: wanted 4 or more steps, got ${steps}`)
-  const twice = [...whole.slice(0, 1), ...whole.slice(1, 2), ...whole.slice(1)]
+  const withSecond = [...whole.slice(0, 1), ...whole.slice(1, 2), ...whole.slice(1)]
   const prk = skipPrk ? [] : prkTimes(whole, stride >> 1)
-  const ts = skipPrk ? twice : [...prk, ...whole.slice(3)]
+  const ts = skipPrk ? withSecond : [...prk, ...whole.slice(3)]
   const at = (t: number) => abar[t] ?? (alphaToOne ? 1 : abar[0])
-  const curve = { ts, at, stride, prediction }
+  const curve = { ts, at, now: (t: number) => abar.at(t)!, stride, prediction }
   const step: Solver['step'] = (out, x, moment) =>
     (moment.i < prk.length ? prkStep : plmsStep)(curve, out, x, moment)
   return { ...plain(schedule, ts), step }
@@ -322,11 +350,11 @@ function inSigmas({ prediction }: Schedule, timesteps: number[], levels: number[
 
 // %% ../nbs/14_samplers.ipynb adeffbac
 function sigmaPlan(schedule: Schedule, options: SamplerOptions) {
-  const { spacing = 'linspace', sigmas: kind = 'trained', finalSigma, clip } = options
+  const { steps, spacing = 'linspace', sigmas: kind = 'trained', finalSigma, clip } = options
   const table = sigmasOf(schedule)
   const ts = timestepsOf(schedule, 'linspace', 0, options).map(Math.fround)
   const trained = ts.map(t => between(table, t))
-  const levels = kind === 'trained' ? trained : bend(kind, trained[0], trained.at(-1)!, ts.length)
+  const levels = kind === 'trained' ? trained : bend(kind, trained[0], trained.at(-1)!, steps)
   const times = kind === 'trained' ? ts : levels.map(o => Math.fround(timeOf(o, table)))
   const o = inSigmas(schedule, times, [...levels, finalSigma === 'min' ? table[0] : 0], clip)
   const most = Math.max(...o.sigmas)
@@ -478,8 +506,9 @@ type UniPlan = { sigmas: number[], levels: { a: number, s: number }[], type?: st
 function uniStep({ sigmas, levels, type }: UniPlan, i: number, x: tf.Tensor, ms: tf.Tensor[],
   mt?: tf.Tensor): tf.Tensor {
   const time = (k: number) => -Math.log(sigmas[k]), { a, s } = levels[i + 1]
-  const h = time(i + 1) - time(i), e = Math.expm1(-h), B = type === 'bh1' ? -h : e, [m0, ...older] = ms
-  const rs = older.map((_, k) => (time(i - k - 1) - time(i)) / h), ends = mt ? [...rs, 1] : rs
+  const h = time(i + 1) - time(i), e = Math.expm1(-h), B = type === 'bh1' ? -h : e
+  const [m0, ...older] = ms, rs = older.map((_, k) => (time(i - k - 1) - time(i)) / h)
+  const ends = mt ? [...rs, 1] : rs
   const next = mix(s / levels[i].s, x, -a * e, m0)
   if (!ends.length) return next
   const shares = uniShares(ends, h, B, ends.length === 1)
@@ -528,7 +557,7 @@ export type SampleOptions = SamplerOptions & {
   seed?: number | number[]
   /** The noise that a sampler draws at call k, instead. */
   noise?: (k: number) => tf.Tensor
-  /** Begin from this picture, with noise for the part `strength` of the steps, 0 … 1. */
+  /** Begin from this picture, with noise for the part `strength` of the steps, 0 … 1 (0.8). */
   init?: tf.Tensor4D
   strength?: number
 }
@@ -563,14 +592,22 @@ function noiseFrom(seed?: number | number[]): Draw {
 }
 
 // %% ../nbs/14_samplers.ipynb bd78e573
-const compiled = new WeakMap<Module, Model>()
+const compiled = new WeakMap<Module, Model>(), behind = new WeakMap<Model, Module>()
 
 function modelOf(model: Model | Module): Model {
   if (!(model instanceof Module)) return model
-  if ([...model.modules()].some(o => o.hooks.length)) return (x, t) => model.call(x, t)
-  const known = compiled.get(model) ?? jit((x: tf.Tensor4D, t: tf.Tensor1D) => model.forward(x, t))
-  compiled.set(model, known)
-  return known
+  const isHooked = [...model.modules()].some(o => o.hooks.length)
+  const hooked: Model | false = isHooked && ((x, t) => model.call(x, t)), known = compiled.get(model)
+  const found = hooked || known || jit((x: tf.Tensor4D, t: tf.Tensor1D) => model.forward(x, t))
+  if (!hooked) compiled.set(model, found)
+  behind.set(found, model)
+  return found
+}
+
+// %% ../nbs/14_samplers.ipynb 216e7dd6
+/** The module that `sample` made a model of; another model is given back as it is. */
+export function moduleOf(model: Model | Module): Model | Module {
+  return model instanceof Module ? model : behind.get(model) ?? model
 }
 
 // %% ../nbs/14_samplers.ipynb 66b806db
@@ -587,7 +624,8 @@ async function ask(model: Model, x: tf.Tensor, t: number): Promise<tf.Tensor> {
 
 // %% ../nbs/14_samplers.ipynb ced06ec3
 function samplerOf(sampler: unknown): Sampler {
-  const found = typeof sampler === 'string' ? samplers[sampler as keyof typeof samplers] : sampler
+  const isName = (o: unknown): o is keyof typeof samplers => Object.hasOwn(samplers, String(o))
+  const found = typeof sampler !== 'string' ? sampler : isName(sampler) && samplers[sampler]
   if (typeof found === 'function') return found as Sampler
   const names = Object.keys(samplers).join(', ')
   throw new Error(`sample: there is no sampler "${sampler}"; there are ${names}`)
@@ -601,7 +639,7 @@ function checkNoise(x: tf.Tensor | number[], init?: tf.Tensor): number[] {
 }
 
 // %% ../nbs/14_samplers.ipynb e474f757
-function firstOf(o: Solver, { steps, init, strength = 1 }: SampleOptions): number {
+function firstOf(o: Solver, { steps, init, strength = 0.8 }: SampleOptions): number {
   const ok = strength >= 0 && strength <= 1
   if (!ok) throw new RangeError(`sample: wanted a strength of 0 to 1, got ${strength}`)
   if (!init || strength === 1) return 0
@@ -661,7 +699,7 @@ async function go(run: Run, { callback, signal, noise }: SampleOptions): Promise
 // %% ../nbs/14_samplers.ipynb 527853db
 /** From noise x, or the shape of it, to pictures [n, h, w, c], by any sampler. */
 export async function sample(model: Model | Module, x: tf.Tensor4D | number[], schedule: Schedule,
-  options: SampleOptions): Promise<tf.Tensor4D> {
+  options = {} as SampleOptions): Promise<tf.Tensor4D> {
   const run = begin(model, x, schedule, options)
   let result: tf.Tensor[] = []
   try {
@@ -701,13 +739,15 @@ const known: Record<string, unknown[]> = {
   algorithm_type: ['dpmsolver++'], interpolation_type: ['linear'], timestep_type: ['discrete'],
   thresholding: [false], use_beta_sigmas: [false], use_lu_lambdas: [false],
   use_flow_sigmas: [false], predict_x0: [true], use_dynamic_shifting: [false],
+  lambda_min_clipped: [-Infinity], disable_corrector: [[]], solver_p: [null],
+  sigma_min: [null], sigma_max: [null],
 }
 
 function checkConfig(config: SchedulerConfig): void {
   for (const [key, values] of Object.entries(known)) {
-    const ok = config[key] === undefined || config[key] === null || values.includes(config[key])
-    const got = JSON.stringify(config[key]), only = values.join(', ')
-    if (!ok) throw new Error(`fromConfig: ${key} ${got} is not known here, only ${only}`)
+    const text = (o: unknown) => JSON.stringify(o), got = text(config[key] ?? null)
+    const isKnown = got === 'null' || values.some(o => text(o) === got), only = text(values)
+    if (!isKnown) throw new Error(`fromConfig: ${key} ${got} is not known here, only ${only}`)
   }
 }
 
@@ -746,7 +786,8 @@ function optionsFrom(o: SchedulerConfig): Omit<SamplerOptions, 'steps'> {
 /** Schedule, sampler and its options from the words of diffusers' scheduler_config.json. */
 export function fromConfig(config: SchedulerConfig):
   { schedule: Schedule, sampler: Sampler } & Omit<SamplerOptions, 'steps'> {
-  const name = String(config._class_name).replace(/Scheduler$/, ''), found = classes[name]
+  const name = String(config._class_name).replace(/Scheduler$/, '')
+  const found = Object.hasOwn(classes, name) && classes[name]
   const names = Object.keys(classes).join(', ')
   if (!found) throw new Error(`fromConfig: there is no class "${name}" here; there are ${names}`)
   const o = { ...found[1], ...config }

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (afb4bef368f8)
+// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (e86eeae366af)
 // Everything between a gradient and a network that reads digits: a loss for choices, layers that know their parameters, four optimizers, shuffled batches, and the loop.
 
 import { inspect } from 'util'
@@ -13,14 +13,15 @@ import { at, mnistTensors } from './tensors'
 export const full = process.env.MINIAI_FULL === '1'
 
 // %% ../nbs/07_training.ipynb aaf16243
-/** −mean log softmax(preds)[targ]: preds [n, c], whole-numbered targ [n]. */
+/** −mean log softmax(preds)[targ]: preds [n, c], whole targ [n]; one outside 0 … c − 1: NaN. */
 export function crossEntropy(preds: tf.Tensor, targ: tf.Tensor): tf.Scalar {
   const [n, c] = preds.shape
   const ok = preds.rank === 2 && targ.rank === 1 && targ.shape[0] === n
   if (!ok) throw new RangeError(
     `crossEntropy: wanted [n, c] and [n], got [${preds.shape}] and [${targ.shape}]`)
-  const right = tf.oneHot(tf.cast(targ, 'int32'), c)
-  return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(preds), right), -1))) as tf.Scalar
+  const right = tf.oneHot(tf.cast(targ, 'int32'), c), count = tf.sum(right, -1)
+  const logs = tf.sum(tf.mul(tf.logSoftmax(preds), right), -1)
+  return tf.neg(tf.mean(tf.div(logs, count))) as tf.Scalar
 }
 
 // %% ../nbs/07_training.ipynb adddea91
@@ -161,6 +162,8 @@ export abstract class Optimizer {
   lr: number
   wd: number
   constructor(public params: Params, { lr, wd = 0 }: { lr: number, wd?: number }) {
+    const odd = Object.entries({ lr, wd }).find(([, x]) => !Number.isFinite(x) || x < 0)
+    if (odd) throw new RangeError(`${this.constructor.name}: wanted ${odd[0]} ≥ 0, got ${odd[1]}`)
     this.lr = lr
     this.wd = wd
   }
@@ -297,7 +300,7 @@ export class Dataset {
   }
   at(i: number): Batch { return this.batch([i]).map(o => tf.squeeze(o, [0])) as Batch }
   batch(ix: ArrayLike<number>): Batch {
-    const odd = Array.prototype.find.call(ix, i => !(i >= 0 && i < this.length))
+    const odd = Array.prototype.find.call(ix, i => !(Number.isInteger(i) && i >= 0 && i < this.length))
     if (odd !== undefined) throw new RangeError(`Dataset: wanted 0 … ${this.length - 1}, got ${odd}`)
     return [pick(this.x, ix), pick(this.y, ix)]
   }
@@ -307,6 +310,8 @@ export class Dataset {
 // %% ../nbs/07_training.ipynb d1509c8b
 /** 0 … n − 1 in an order drawn with `rand` (Fisher and Yates). */
 export function permutation(n: number): Uint32Array {
+  const ok = Number.isInteger(n) && n >= 0
+  if (!ok) throw new RangeError(`permutation: wanted a whole number ≥ 0, got ${n}`)
   const ix = Uint32Array.from({ length: n }, (_, i) => i)
   for (let i = n - 1; i > 0; i--) {
     const k = Math.floor(rand() * (i + 1)), o = ix[i]

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (de327d210eba)
+// Do not edit: made by "npm run export" from ../nbs/13_unet.ipynb (1852c9bf44f2)
 // The network that sees a noisy picture and says what is noise. Built from blocks that each fit on a screen, with the names that Stable Diffusion gives them, so that one class serves our digits and later its weights.
 
 import { GroupNorm, LayerNorm } from './activations'
@@ -245,7 +245,7 @@ export class TransformerBlock extends Module {
   }
 }
 
-// %% ../nbs/13_unet.ipynb 6fbe7ef1
+// %% ../nbs/13_unet.ipynb b06f669e
 /** `linear`: the ways in and out; `onlyCross`: no attention to itself. */
 export interface TransformerOptions extends AttentionOptions {
   depth?: number
@@ -254,6 +254,7 @@ export interface TransformerOptions extends AttentionOptions {
   onlyCross?: boolean
 }
 
+// %% ../nbs/13_unet.ipynb 6fbe7ef1
 /** `depth` transformer blocks over the pixels of x [n, h, w, nf], added to x. */
 export class Transformer extends Module {
   norm: GroupNorm
@@ -523,6 +524,9 @@ function checkInputs(c: Config, [x, t]: tf.Tensor[], { context, y }: Conditions)
   const fits = context?.rank === 3 && context.shape[0] === n && context.shape[2] === width
   if (isCross && !fits) refuse(`a context [${n}, m, ${width}]`, context)
   if (Boolean(c.numClassEmbeds) !== Boolean(y)) refuse(y ? 'no classes' : `classes y [${n}]`, y)
+  const isRow = y?.rank === 1 || y?.rank === 2 && y.shape[1] === c.numClassEmbeds
+  const isY = isRow && [1, n].includes(y!.shape[0])
+  if (y && !isY) refuse(`classes y [${n}] or their shares [${n}, ${c.numClassEmbeds}]`, y)
 }
 
 // %% ../nbs/13_unet.ipynb 228a1ce0

@@ -1,14 +1,16 @@
-// Do not edit: made by "npm run export" from ../nbs/19_vae.ipynb (e9c357867934)
+// Do not edit: made by "npm run export" from ../nbs/19_vae.ipynb (df99e9d9f42f)
 // A picture told in 48 times fewer numbers, and told so that a diffusion model can speak the language: from two numbers a digit to the autoencoder of Stable Diffusion.
 
+import { join } from 'path'
 import { GroupNorm } from './activations'
 import { Conv } from './convnet'
 import { mse } from './ddpm'
 import { tf } from './engine'
 import { silu } from './fused'
-import { JitRandom } from './jit'
+import { JitRandom, jit } from './jit'
 import { Learner, TrainCB } from './learner'
 import { getState, randn, seed as setSeed, setState } from './random'
+import { loadModel } from './safetensors'
 import { Module } from './training'
 import { DownStage, FusedGroupNorm, ImageAttention, MidStage, ResBlock, Stage, StageOptions,
   Upsample } from './unet'
@@ -48,19 +50,21 @@ export interface Coder extends Module {
   decode(z: tf.Tensor): tf.Tensor
 }
 
-// %% ../nbs/19_vae.ipynb 58effd94
-/** Trains a coder on pictures, 0 … 1, by mse + β · mean KL of pictures from −1 to 1. */
+// %% ../nbs/19_vae.ipynb 4f15fe49
+/** Trains a coder on pictures, 0 … 1, by their error + β · mean KL, of pictures from −1 to 1. */
 export class VaeCB extends TrainCB {
   draws: JitRandom
   constructor(public beta: number, seed = 42) {
     super()
     this.draws = new JitRandom(seed)
   }
+  /** How far off y is: the mean square. */
+  error(y: tf.Tensor, x: tf.Tensor): tf.Tensor { return mse(y, x) }
   predict(learn: Learner, xb: tf.Tensor): tf.Tensor { return tf.sub(tf.mul(xb, 2), 1) }
   getLoss({ model }: Learner, x: tf.Tensor): tf.Tensor {
     const { encode, decode } = model as Coder
     const q = encode.call(model, x), z = q.at(this.draws.normal(q.mean.shape))
-    return tf.add(mse(decode.call(model, z), x), tf.mul(tf.mean(q.kl()), this.beta))
+    return tf.add(this.error(decode.call(model, z), x), tf.mul(tf.mean(q.kl()), this.beta))
   }
   getState(): unknown { return [...this.draws.state.dataSync()] }
   setState(state: number[]): void {
@@ -240,4 +244,58 @@ export class VAE extends Module {
   }
   /** There and back, by the likeliest latents. */
   forward(x: tf.Tensor): tf.Tensor { return this.decode(this.encode(x).mode()) }
+}
+
+// %% ../nbs/19_vae.ipynb 30cdffc0
+/** The autoencoder of notebook 19: pictures of 64×64 of captioned digits ↔ 8×8 places. */
+export const digitsVAE = (): VAE => new VAE({ blockOutChannels: [16, 16, 32, 64], layersPerBlock: 1,
+  normNumGroups: 4, sampleSize: 64 })
+
+// %% ../nbs/19_vae.ipynb c6e6f211
+type Pass = (x: tf.Tensor, scale: tf.Tensor) => tf.Tensor
+const passes = new WeakMap<VAE, { encode: Pass, decode: Pass }>()
+
+function passesOf(vae: VAE): { encode: Pass, decode: Pass } {
+  const known = passes.get(vae) ?? {
+    encode: jit((x: tf.Tensor, scale: tf.Tensor) =>
+      tf.mul(vae.encode(tf.sub(tf.mul(x, 2), 1)).mode(), scale)),
+    decode: jit((z: tf.Tensor, scale: tf.Tensor) =>
+      tf.clipByValue(tf.div(tf.add(vae.decode(tf.div(z, scale)), 1), 2), 0, 1)) }
+  passes.set(vae, known)
+  return known
+}
+const byParts = (pass: Pass, vae: VAE, x: tf.Tensor, bs: number) => tf.tidy(() => {
+  const starts = Array.from({ length: Math.ceil(x.shape[0] / bs) }, (_, i) => i * bs)
+  const part = (i: number) => tf.slice(x, [i], [Math.min(bs, x.shape[0] - i)])
+  const scale = tf.scalar(vae.config.scalingFactor)
+  return tf.concat(starts.map(i => pass(part(i), scale))) as tf.Tensor4D
+})
+
+// %% ../nbs/19_vae.ipynb 59d77299
+/** Pictures [n, h, w, 3], 0 … 1 → scaled latents [n, h/8, w/8, 4], `bs` at a time. */
+export function toLatents(vae: VAE, x: tf.Tensor, bs = 64): tf.Tensor4D {
+  checkInput(x, vae.config.inChannels, 'pictures', vae.factor)
+  return byParts(passesOf(vae).encode, vae, x, bs)
+}
+
+// %% ../nbs/19_vae.ipynb 7a431e17
+/** Scaled latents [n, h/8, w/8, 4] → pictures [n, h, w, 3], 0 … 1, `bs` at a time. */
+export function toPictures(vae: VAE, z: tf.Tensor, bs = 64): tf.Tensor4D {
+  checkInput(z, vae.config.latentChannels, 'latents')
+  return byParts(passesOf(vae).decode, vae, z, bs)
+}
+
+// %% ../nbs/19_vae.ipynb 709930ce
+/** The trained autoencoder of `nbs/models`, or the one in `path`. */
+export function loadVAE(path = join(__dirname, '../nbs/models/vae.safetensors')): VAE {
+  const vae = digitsVAE(), { scalingFactor } = loadModel(path, vae)
+  vae.config.scalingFactor = Number(scalingFactor)
+  return vae.train(false)
+}
+
+// %% ../nbs/19_vae.ipynb 5a7b9eee
+/** 10 log₁₀ (1 / mean (x − y)²) for each of pictures x and y [n, h, w, c], 0 … 1: [n], in dB. */
+export function psnr(x: tf.Tensor, y: tf.Tensor): tf.Tensor {
+  const error = tf.mean(tf.squaredDifference(x, y), [1, 2, 3])
+  return tf.div(tf.log(tf.add(error, 1e-10)), -Math.LN10 / 10)
 }

@@ -30,4 +30,7 @@ const lab = spawn(python, args, { cwd: root, env, stdio: 'inherit' })
 // Ctrl-C reaches JupyterLab by itself; this process only waits for its answer.
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => lab.kill('SIGTERM'))
+// a shell between npm and this process dies of the signal without passing it on
+const parent = process.ppid
+setInterval(() => { if (process.ppid !== parent) lab.kill('SIGTERM') }, 1000).unref()
 lab.on('exit', (code, signal) => process.exit(signal ? 1 : code))

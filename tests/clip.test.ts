@@ -1,22 +1,23 @@
 // The text half against transformers' CLIPTextModel (tests/fixtures/texts.py made the values), and both halves at the edges.
 import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { caption, CaptionedDigits, Glyphs, randomAttrs } from 'miniai/captions'
-import { Captioned, causalMask, Clip, ClipCB, ClipText, ClipTextConfig, contrastive, digitsText } from 'miniai/clip'
+import { CaptionedDigits, Glyphs } from 'miniai/captions'
+import { Captioned, causalMask, Clip, ClipCB, ClipText, ClipTextConfig, contrastive, digitsText, loadClip, retrieval } from 'miniai/clip'
 import { tf, useBackend } from 'miniai/engine'
 import { loadMnist } from 'miniai/files'
 import { jit } from 'miniai/jit'
 import { Learner } from 'miniai/learner'
 import { seed } from 'miniai/random'
 import { loadTensors } from 'miniai/safetensors'
-import { ClipTokenizer, trainBpe } from 'miniai/tokenizer'
 import { Adam, DataLoader, DataLoaders, lossAndGrads } from 'miniai/training'
 import { assignTorch, camelKeys } from 'miniai/unet'
 import { distance, fixtures, isWanted, under } from './distances'
 import { refuses } from './refusals'
 
+const root = join(__dirname, '..'), stored = join(root, 'nbs/models/clip.safetensors')
 const small: ClipTextConfig = { vocabSize: 20, hiddenSize: 8, intermediateSize: 12, numHiddenLayers: 2, numAttentionHeads: 2, maxPositionEmbeddings: 6, eosTokenId: 19 }
-const captions = Array.from({ length: 4000 }, (_, i) => caption(randomAttrs(i), i)).join('\n')
 const range = (n: number) => [...Array(n).keys()]
 const ints = (rows: number[][]) => tf.tensor2d(rows, [rows.length, rows[0].length], 'int32')
 
@@ -105,11 +106,17 @@ it('contrastive(logits) is log n for who knows nothing, and the same for the tra
   assert.ok(await distance(contrastive(x), contrastive(tf.transpose(x))) < 1e-6)
 })
 
+it('retrieval(logits) counts rows and columns by themselves', async () => {
+  await useBackend('wasm')
+  const found = retrieval(tf.tensor2d([[5, 1, 6], [0, 3, 2], [1, 2, 4]]))
+  assert.deepEqual([found.captions, found.pictures].map(o => Math.round(3 * o)), [2, 2])
+})
+
 it('new Clip() trained on 16 pairs tells them apart, and every 50th caption is empty', async function () {
   this.timeout(120_000)
   await useBackend()
   seed(1)
-  const tok = new ClipTokenizer(trainBpe(captions, 1000), { length: 32 }), ds = new Captioned(new CaptionedDigits(new Glyphs((await loadMnist()).valid), { n: 64, seed: 1 }), tok)
+  const { tok } = loadClip(), ds = new Captioned(new CaptionedDigits(new Glyphs((await loadMnist()).valid), { n: 64, seed: 1 }), tok)
   const [empty] = ds.at(50)[1].arraySync() as number[], [x, ids] = ds.batch(range(16).map(i => i + 1))
   assert.deepEqual(tok.decode(ds.at(50)[1].slice(0, 2).dataSync()), '<|startoftext|><|endoftext|>')
   assert.equal(empty, tok.id('<|startoftext|>'))
@@ -117,6 +124,26 @@ it('new Clip() trained on 16 pairs tells them apart, and every 50th caption is e
   const loader = new DataLoader(one, { bs: 16 }), learn = new Learner(clip, new DataLoaders(loader, loader), { opt: Adam, lr: 5e-3, cbs: [new ClipCB()] })
   await learn.fit(30, { valid: false })
   assert.ok(learn.loss < 0.5, `${learn.loss}`)
-  const found = tf.argMax(clip.call(x, ids), 1).dataSync()
-  assert.ok(found.filter((k, i) => k === i).length > 13)
+  assert.ok(retrieval(clip.call(x, ids)).pictures > 0.9)
+})
+
+it('loadClip() finds captions for unseen pictures, and words the model knows as synonyms are near', async () => {
+  await useBackend()
+  const { clip, tok } = loadClip(), vector = (text: string) => clip.sentences(tok.batch([text]))
+  const like = (a: string, b: string) => tf.sum(tf.mul(vector(a), vector(b))).dataSync()[0]
+  assert.ok(like('a small red seven', 'one tiny 7 in red ink') > like('a small red seven', 'a small blue seven') + 0.2)
+  assert.ok(like('a red seven on blue', 'a blue seven on red') < 0.7)
+})
+
+it('loadClip(path) of a damaged or foreign file is refused in one sentence', async () => {
+  await useBackend('wasm')
+  const folder = mkdtempSync(join(tmpdir(), 'clip-')), bytes = readFileSync(stored), path = join(folder, 'clip.safetensors')
+  try {
+    bytes[bytes.length - 5] ^= 1
+    writeFileSync(path, bytes)
+    assert.throws(() => loadClip(path), /clip\.safetensors: "[\w.]+" is damaged: its numbers are not those that were stored$/)
+    writeFileSync(path, bytes.subarray(0, 5000))
+    assert.throws(() => loadClip(path), /clip\.safetensors/)
+    assert.throws(() => loadClip(join(root, 'nbs/models/guided.safetensors')), /guided\.safetensors: there is no "text_model/)
+  } finally { rmSync(folder, { recursive: true }) }
 })

@@ -37,6 +37,7 @@ it('fid and kid refuse features of other lengths, a single one, and NaN', () => 
   assert.throws(() => fid(A(), tf.ones([1, 6])), /2 or more, got \[1,6\]/)
   assert.throws(() => fid(A(), tf.ones([6])), /wanted features \[n, d\]/)
   assert.throws(() => fid(A(), A().mul(NaN)), /not finite/)
+  assert.throws(() => kid(A(), A().mul(NaN)), { message: 'kid: the features are not finite (NaN or ∞)' })
   assert.throws(() => kid(A(), tf.ones([9, 5])), /wanted features \[n, d\] and \[m, d\]/)
 })
 

@@ -234,13 +234,19 @@ onTensorflow('what XLA cannot compile runs as a graph, which is said once', () =
 })
 
 onTensorflow('a plain graph becomes XLA\'s when it has run long enough', () => {
-  const f = jit((x: tf.Tensor) => tf.sum(tf.exp(tf.sin(x)))), x = tf.ones([200, 1000])
-  const stages = new Set<string>()
-  for (let i = 0; i < 400; i++) {
-    tf.dispose(f(x))
-    stages.add(inspect(f).split(': ').at(-1)!)
+  const f = jit((x: tf.Tensor) => tf.sum(tf.exp(tf.sin(x)))), stages = new Set<string>()
+  const run = (x: tf.Tensor, n: number) => {
+    for (let i = 0; i < n; i++) {
+      tf.dispose(f(x))
+      stages.add(inspect(f).split(': ').at(-1)!)
+    }
   }
+  run(tf.ones([4]), 12000)
+  assert.deepEqual([...stages], ['recording', 'graph']) // of small operations it stays a graph
+  stages.clear()
+  run(tf.ones([1000, 1200]), 200)
   assert.deepEqual([...stages], ['recording', 'graph', 'xla'])
+  assert.equal(process.env.MINIAI_GRAPH_THREADS, undefined)
 })
 
 onTensorflow('inside a gradient or another jit the function is called as it is', () => {
@@ -415,4 +421,15 @@ it('JitRandom in a layer is stored with it, and not learned', () => {
   a.call(tf.zeros([3]))
   b.state().noise.assign(a.state().noise)
   assert.deepEqual(...[a, b].map(o => o.call(tf.zeros([3])).dataSync()) as [unknown, unknown])
+})
+
+it('JitRandom refuses a seed or a shape that it would have to bend, and an end', () => {
+  for (const seed of [NaN, 1.5, -1, 2 ** 40]) {
+    const message = `JitRandom: wanted a whole number ≥ 0, below 2³¹, got ${seed}`
+    assert.throws(() => new JitRandom(seed), { name: 'RangeError', message })
+  }
+  const random = new JitRandom(1), message = 'JitRandom: wanted a shape of whole numbers ≥ 0, got [2.5]'
+  assert.throws(() => random.normal([2.5]), { message })
+  random.dispose()
+  assert.throws(() => random.uniform([2]), { message: 'JitRandom: its state has been disposed' })
 })

@@ -144,12 +144,52 @@ it('MetricsCB refuses a metric of more than one number, and leaves no tensor', a
   await learn.fit(1)
   const before = tf.memory().numTensors
   await assert.rejects(learn.fit(1, { cbs: [new MetricsCB(each)] }),
-    { name: 'RangeError', message: 'MetricsCB: wanted one number of "each", got the shape [2]' })
+    { name: 'RangeError', message: 'Learner: wanted one number of "each", got the shape [2]' })
   await new Promise(done => setImmediate(done))
   assert.equal(tf.memory().numTensors, before)
   const one = (preds: tf.Tensor) => tf.reshape(tf.mean(preds), [1, 1]), metrics = new MetricsCB(one)
   await learn.fit(1, { cbs: [metrics] })
   assert.ok(Number.isFinite(metrics.lines[0].one))
+})
+
+it('new Learner(…).fit refuses what is no callback, and methods that are named almost as a moment', async () => {
+  class Slip extends Callback { afterbatch() {} }
+  class Unknown extends Callback { beforeStep() {} }
+  const refused: [unknown, RegExp][] = [
+    [new Slip(), /^Learner: "afterbatch" of Slip is no moment; there are afterPredict, .*afterBatch/],
+    [new Unknown(), /^Learner: "beforeStep" of Unknown is no moment/],
+    [SchedCB, /^Learner: wanted callbacks, got \[class SchedCB/]]
+  for (const [cb, message] of refused) {
+    await assert.rejects(setUp().fit(1, { cbs: [cb as Callback] }), { name: 'TypeError', message })
+  }
+})
+
+it('a callback that is async where nothing can wait is refused', async () => {
+  class Late extends Callback { async afterLoss() { throw new Error('late') } }
+  const learn = setUp(), message = /^Learner: afterLoss of Late is async, but nothing can be waited/
+  await assert.rejects(learn.fit(1, { cbs: [new Late()] }), { message })
+  await learn.fit(1)
+})
+
+it('a second fit of a Learner while one is under way is refused', async () => {
+  const learn = setUp(), first = learn.fit(1)
+  await assert.rejects(learn.fit(1), { message: 'fit: a fit of this Learner is under way; await it first' })
+  await first
+  await learn.fit(1)
+})
+
+it('numbers that make no fit are refused, and say which', async () => {
+  for (const epochs of [-1, 1.5, NaN]) {
+    await assert.rejects(setUp().fit(epochs), { message: `fit: wanted a whole number of epochs, got ${epochs}` })
+  }
+  await assert.rejects(setUp({ lr: -0.1 }).fit(1), { message: 'SGD: wanted lr ≥ 0, got -0.1' })
+  await assert.rejects(setUp({ opt: Adam, wd: NaN }).fit(1), { message: 'Adam: wanted wd ≥ 0, got NaN' })
+  assert.throws(() => oneCycle({ rise: 1 }), { message: 'oneCycle: wanted 0 < rise < 1, got 1' })
+  await assert.rejects(lrFind(setUp(), { gamma: 1 }), { message: 'lrFind: wanted gamma > 1, got 1' })
+  await assert.rejects(lrFind(setUp(), { start: 0 }), { message: 'lrFind: wanted start > 0, got 0' })
+  const sched = new SchedCB(oneCycle as unknown as () => number)
+  await assert.rejects(setUp().fit(1, { cbs: [sched] }), { message: /^SchedCB: wanted a number from the schedule, got \[Function/ })
+  assert.throws(() => new MetricsCB('accuracy' as never), { message: "MetricsCB: wanted functions, got 'accuracy'" })
 })
 
 it('SchedCB sets the rate by the part that is done, and gives it back', async () => {

@@ -109,3 +109,13 @@ it('randn: of a million numbers 68.27 % lie within 1 and 95.45 % within 2', () =
     assert.ok(Math.abs(n / 1e6 - share) < 0.002, `${n} within ${most}`)
   }
 })
+
+it('rand and randn of a shape that is none are refused, and draw nothing', () => {
+  seed(42)
+  const before = getState()
+  for (const shape of [[2.5], [1.5, 3], [-1], [NaN]]) {
+    const message = `rand: wanted a shape of whole numbers ≥ 0, got [${shape}]`
+    for (const f of [rand, randn]) assert.throws(() => f(shape), { name: 'RangeError', message })
+  }
+  assert.deepEqual(getState(), before)
+})

@@ -16,7 +16,7 @@ async function* painted(isPicked: (id: string) => boolean): AsyncGenerator<Far> 
     const { images } = await sd.generate({
       prompt: run.prompt, negativePrompt: run.negative_prompt ?? undefined, latents: nhwc(noise), height: run.height, width: run.width,
       steps: run.num_inference_steps, guidance: run.guidance_scale, eta: run.eta, scheduler: run.scheduler,
-      ...strength && { init, strength }, outputType: 'latent', progress: false
+      ...strength ? { init, strength: Number(strength) } : {}, outputType: 'latent', progress: false
     })
     yield { name: id, far: await distance(images, nhwc(latents)), tolerance: tol.latents }
     if (image) yield { name: `${id} picture`, far: await distance(decodeLatents(sd.parts.vae, images), image), tolerance: tol.image }

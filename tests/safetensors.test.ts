@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { loadModel, loadTensors, openTensors, saveModel, saveTensors } from 'miniai/safetensors'
@@ -171,4 +171,14 @@ it('loadModel refuses another model and changes nothing', () => {
 
 it('saveTensors refuses texts as numbers, naming the tensor', () => {
   assert.throws(() => saveTensors(path, { words: tf.tensor(['a']) }), /"words" has the type string/)
+})
+
+it('saveTensors refuses texts that are none, and a place that cannot be written, and leaves nothing', () => {
+  const folder = temporary(), x = { x: tf.ones([2]) }
+  const texts = { epoch: 3 } as unknown as Record<string, string>
+  assert.throws(() => saveTensors(join(folder, 'a'), x, texts), { message: 'saveTensors: wanted texts, got 3 under "epoch"' })
+  assert.throws(() => saveTensors(join(folder, 'no/a'), x), { message: `there is no folder ${join(folder, 'no')} to write to` })
+  mkdirSync(join(folder, 'taken'))
+  assert.throws(() => saveTensors(join(folder, 'taken'), x), { code: 'EISDIR' })
+  assert.deepEqual(readdirSync(folder), ['taken'])
 })

@@ -10,9 +10,8 @@ import { runChild, softwareCard } from './children'
 
 type Case = { name: string, config: Record<string, unknown>, steps: number, eta: number,
   timesteps: number[], start: number, sigmas?: number[], final: number[] }
-const file = join(__dirname, 'fixtures', 'schedulers.json')
-const { latents, noises, cases }: { latents: number[], noises: number[][], cases: Case[] } =
-  JSON.parse(readFileSync(file, 'utf8'))
+const fixture = (name: string) => JSON.parse(readFileSync(join(__dirname, 'fixtures', `${name}.json`), 'utf8'))
+const { latents, noises, cases }: { latents: number[], noises: number[][], cases: Case[] } = fixture('schedulers')
 
 before(() => useBackend())
 
@@ -39,6 +38,28 @@ cases.forEach(({ name, config, steps, eta, timesteps, start, sigmas, final }, i)
     close(x.dataSync(), final, 1e-4)
   })
 })
+
+// Stable Diffusion's schedule under six classes of diffusers; the model, `linear`, is written down in the file
+type Told = { name: string, scheduler: Record<string, unknown>, num_inference_steps: number, eta: number, timesteps: number[],
+  sigmas?: number[], init_noise_sigma: number, scales_model_input: boolean, linear: { final: number[], tight: number } }
+const { latents: start, cases: told }: { latents: number[], cases: Told[] } = fixture('scheduler_cases')
+for (const { name, scheduler, num_inference_steps: steps, eta, ...want } of told) {
+  it(`${name} from its scheduler_config.json, ${steps} steps: timesteps, sigmas and result are diffusers' own`, async () => {
+    const { schedule, sampler, ...rest } = fromConfig(scheduler), options = { ...rest, steps, eta }, o = sampler(schedule, options)
+    close(o.timesteps, want.timesteps, 1e-6)
+    close([o.initSigma], [want.init_noise_sigma], 1e-5)
+    if (want.sigmas) close(o.sigmas!, want.sigmas, 1e-5)
+    const seen: tf.Tensor = o.scale(tf.ones([1]), 0), isScaled = seen.dataSync()[0] !== 1
+    assert.equal(isScaled, want.scales_model_input)
+    const linear: Model = (x, t) => {
+      const at = t.dataSync()[0], bias = tf.tensor4d(start.map((_, i) => 0.05 * Math.cos(i)), [1, 4, 4, 4])
+      return tf.add(tf.mul(x, 0.1 * Math.sin(at / 100)), bias)
+    }
+    const x = await sample(linear, tf.tensor4d(start, [1, 4, 4, 4]), schedule, { ...options, sampler })
+    const far = (x.dataSync() as Float32Array).reduce((most, v, i) => Math.max(most, Math.abs(v - want.linear.final[i])), 0)
+    assert.ok(far <= want.linear.tight, `${far} is more than ${want.linear.tight}`)
+  })
+}
 
 // Sums and means of |x| that diffusers' own tests publish (tests/schedulers/test_scheduler_*.py): ten steps from
 // a ramp with the model x t / (t + 1). Their loop goes on with the scaled x, and ours here must do the same.
@@ -118,7 +139,7 @@ for (const [name, config, first, sum] of fromPicture) {
 
 type Noised = { config: Record<string, unknown>, steps: number | null, timesteps: number[], out: number[] }
 const { shape: three, x0, noise: eps, cases: noised }: { shape: typeof shape, x0: number[], noise: number[], cases: Noised[] } =
-  JSON.parse(readFileSync(join(__dirname, 'fixtures', 'noised.json'), 'utf8'))
+  fixture('noised')
 
 /** Pictures with noise, each at its own timestep: of the schedule itself, or of a sampler's `steps`. */
 function noisedAt({ config, steps, timesteps }: Noised): tf.Tensor {
@@ -166,7 +187,51 @@ it('sample refuses a strength of 1.5 and a picture of another shape', async () =
   await assert.rejects(run({ init }, half, [1, 4, 4, 1]), /the picture is \[2,4,4,1\], the noise \[1,4,4,1\]/)
 })
 
+const wrong: [string, Partial<SampleOptions>, RegExp][] = [
+  ["spacing 'traling'", { spacing: 'traling' as never }, /^sample: wanted as spacing leading or linspace or trailing, got traling$/],
+  ["sigmas 'kerras'", { sampler: 'euler', sigmas: 'kerras' as never }, /^sample: wanted as sigmas trained or karras or exponential, got kerras$/],
+  ["finalSigma 'none'", { sampler: 'euler', finalSigma: 'none' as never }, /^sample: wanted as finalSigma zero or min, got none$/],
+  ["variance 'big'", { sampler: 'ddpm', variance: 'big' as never }, /^sample: wanted as variance small or large, got big$/],
+  ["solverType 'mid'", { sampler: 'dpmpp2m', solverType: 'mid' as never }, /^sample: wanted as solverType .*, got mid$/],
+  ['offset −1', { offset: -1 }, /^sample: wanted as offset a whole number ≥ 0, got -1$/],
+  ['offset 500', { offset: 500 }, /^sample: offset 500 leads to timestep 1300 of 1000$/],
+  ['an order of 0 (unipc)', { sampler: 'unipc', order: 0 }, /^sample: wanted as order a whole number ≥ 1, got 0$/],
+  ['an order of 2.5 (lms)', { sampler: 'lms', order: 2.5 }, /^sample: wanted as order a whole number ≥ 1, got 2\.5$/],
+  ['an order of 5 (lms)', { sampler: 'lms', order: 5 }, /^lms: wanted an order of 1 to 4, got 5$/],
+  ['an order of 3 (dpmpp2m)', { sampler: 'dpmpp2m', order: 3 }, /^dpmpp2m: wanted order 1 or 2, got 3$/],
+  ['eta 5', { eta: 5 }, /^sample: wanted as eta 0 to 1, got 5$/],
+  ['eta −1', { eta: -1 }, /^sample: wanted as eta 0 to 1, got -1$/],
+  ['eta NaN', { eta: NaN }, /^sample: wanted as eta 0 to 1, got NaN$/],
+  ['clip −1', { clip: -1 }, /^sample: wanted as clip a number > 0, got -1$/],
+  ['as many steps as timesteps, leading (dpmpp2m)', { sampler: 'dpmpp2m', spacing: 'leading', steps: 1000 },
+    /^sample: wanted 1 to 999 whole steps, got 1000$/],
+  ['as many steps as timesteps, leading (unipc)', { sampler: 'unipc', spacing: 'leading', steps: 1000 },
+    /^sample: wanted 1 to 999 whole steps, got 1000$/],
+  ["sampler 'constructor'", { sampler: 'constructor' as never }, /^sample: there is no sampler "constructor"; there are ddpm/],
+]
+for (const [what, options, message] of wrong) {
+  it(`sample with ${what} is refused in one sentence`, () => assert.rejects(run(options), { message }))
+}
+
+it('sample without options says which steps are wanted', () =>
+  assert.rejects(sample(half, four, linearSchedule()), { message: 'sample: wanted 1 to 1000 whole steps, got undefined' }))
+
+it('a picture without a strength is kept as at strength 0.8', async () => {
+  const init = tf.ones(four) as tf.Tensor4D, x = noise()
+  const [a, b] = [await run({ init }, half, x), await run({ init, strength: 0.8 }, half, x)]
+  assert.deepEqual(a.dataSync(), b.dataSync())
+  assert.notDeepEqual(a.dataSync(), (await run({}, half, x)).dataSync())
+})
+
+const unheard: [string, unknown][] = [['lambda_min_clipped', -5], ['disable_corrector', [0]], ['solver_p', {}], ['sigma_min', 0.1],
+  ['sigma_max', 10], ['use_beta_sigmas', true], ['algorithm_type', 'sde-dpmsolver++'], ['timestep_type', 'continuous']]
+for (const [key, value] of unheard) {
+  it(`fromConfig refuses ${key} ${JSON.stringify(value)}`, () =>
+    assert.throws(() => fromConfig({ _class_name: 'UniPCMultistepScheduler', [key]: value }), new RegExp(`${key} .* is not known here`)))
+}
+
 it('fromConfig refuses what it does not have', () => {
+  assert.throws(() => fromConfig({ _class_name: 'constructor' }), /no class "constructor" here; there are DDPM/)
   assert.throws(() => fromConfig({ _class_name: 'DEISMultistepScheduler' }), /no class "DEISMultistep"/)
   assert.throws(() => fromConfig({ _class_name: 'DDIMScheduler', thresholding: true }), /thresholding true is not known/)
   assert.throws(() => fromConfig({}), /no class "undefined"/)

@@ -17,6 +17,13 @@ it('crossEntropy(preds, targ) is right and finite for outputs of a thousand', ()
   close(crossEntropy(preds, tf.tensor([0, 0], [2], 'int32')).dataSync(), [500])
 })
 
+it('crossEntropy(preds, targ) of a label that there is not is NaN, not a perfect score', () => {
+  for (const label of [-1, 2]) {
+    const loss = crossEntropy(tf.zeros([2, 2]), tf.tensor([0, label], [2], 'int32'))
+    assert.ok(Number.isNaN(loss.dataSync()[0]))
+  }
+})
+
 it('crossEntropy(preds, targ) says which shapes it wants', () => {
   const message = 'crossEntropy: wanted [n, c] and [n], got [3,10] and [3,1]'
   assert.throws(() => crossEntropy(tf.zeros([3, 10]), tf.zeros([3, 1])), { message })
@@ -202,4 +209,14 @@ it('an optimizer and loaders each say in a line what they are', () => {
   const model = new Linear(2, 3), dls = getDls(counted(5), counted(4), { bs: 2 })
   assert.equal(inspect(new Adam(model.params(), { lr: 0.1 })), 'Adam: lr 0.1, wd 0, 9 parameters')
   assert.match(inspect(dls), /^train DataLoader: 3 .*\nvalid DataLoader: 1 /)
+})
+
+it('a number that is no place in a Dataset, or no length of a permutation, is refused', () => {
+  const ds = new Dataset(tf.zeros([3, 2]), tf.zeros([3]))
+  for (const i of [1.5, 3, -1, NaN]) {
+    assert.throws(() => ds.batch([0, i]), { message: `Dataset: wanted 0 … 2, got ${i}` })
+  }
+  for (const n of [2.5, -1]) {
+    assert.throws(() => permutation(n), { message: `permutation: wanted a whole number ≥ 0, got ${n}` })
+  }
 })

@@ -46,6 +46,9 @@ refuses([
   ['unet.forward with a context of another width', () => new UNet(small).forward(tf.ones([1, 4, 4, 4]), tf.tensor1d([1]), tf.ones([1, 2, 5])), /^UNet: wanted a context \[1, m, 6\], got \[1,2,5\]$/],
   ['unet.forward with classes it does not know', () => new UNet(small).forward(tf.ones([1, 4, 4, 4]), tf.tensor1d([1]), { context: tf.ones([1, 2, 6]), y: tf.tensor1d([1]) }),
     /^UNet: wanted no classes, got \[1\]$/],
+  ...[[3], [2, 4], [2, 3, 1]].map((shape): [string, () => unknown, RegExp] => [`unet.forward with classes y [${shape}] for two pictures`,
+    () => new UNet({ ...small, numClassEmbeds: 3 }).forward(tf.ones([2, 4, 4, 4]), tf.tensor1d([1]), { context: tf.ones([2, 2, 6]), y: tf.zeros(shape) }),
+    new RegExp(`^UNet: wanted classes y \\[2\\] or their shares \\[2, 3\\], got \\[${shape}\\]$`)]),
   ['unet.forward with two times for three pictures', () => new UNet(small).forward(tf.ones([3, 4, 4, 4]), tf.tensor1d([1, 2]), tf.ones([3, 2, 6])), /^UNet: wanted times \[3\], got \[2\]$/]
 ])
 

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { rand, seed } from 'miniai/random'
 import { lossAndGrads } from 'miniai/training'
-import { Posterior, sdVAE, VAE, VAEConfig } from 'miniai/vae'
+import { digitsVAE, loadVAE, Posterior, psnr, sdVAE, toLatents, toPictures, VAE, VAEConfig } from 'miniai/vae'
 import { sameAsDiffusers } from './distances'
 import { refuses } from './refusals'
 
@@ -66,6 +69,24 @@ it('Posterior keeps log σ² between −30 and 20, and kl() is 0 only for mean 0
   for (const [i, want] of [0, 0.5, (4 - Math.log(4) - 1) / 2].entries()) assert.ok(Math.abs(kl[i] - want) < 1e-6, `${kl}`)
 })
 
+it('psnr(x, y) is 20 dB for pictures that are off by 0.1 everywhere', async () => {
+  await useBackend('wasm')
+  const x = tf.zeros([2, 4, 4, 3]), far = psnr(x, tf.concat([tf.fill([1, 4, 4, 3], 0.1), tf.fill([1, 4, 4, 3], 0.01)])).dataSync()
+  assert.ok(Math.abs(far[0] - 20) < 1e-3 && Math.abs(far[1] - 40) < 1e-3, `${far}`)
+})
+
+it('toLatents and toPictures scale, go in parts, clip, and give all tensors back but one', async () => {
+  await useBackend('wasm')
+  seed(1)
+  const vae = new VAE({ ...small, scalingFactor: 0.5 }), x = tf.randomUniform([5, 4, 4, 3], 0, 1, 'float32', 1) as tf.Tensor4D, { numTensors } = tf.memory()
+  const z = toLatents(vae, x, 2), y = toPictures(vae, z, 2)
+  assert.equal(tf.memory().numTensors, numTensors + 2)
+  const plain = vae.encode(tf.sub(tf.mul(x, 2), 1)).mode(), far = tf.max(tf.abs(tf.sub(z, tf.mul(plain, 0.5)))).dataSync()[0]
+  assert.ok(far < 1e-4, `${far}`)
+  assert.deepEqual([z.shape, y.shape], [[5, 2, 2, 4], [5, 4, 4, 3]])
+  assert.ok(y.dataSync().every(o => o >= 0 && o <= 1))
+})
+
 refuses([
   ['new VAE with an unknown block', () => new VAE({ ...small, downBlockTypes: ['DownEncoderBlock2D', 'DownBlock2D'] }),
     /^VAE: there is no block "DownBlock2D"; there are DownEncoderBlock2D, AttnDownEncoderBlock2D$/],
@@ -79,5 +100,30 @@ refuses([
   ['vae.encode of a grey picture', () => new VAE(small).encode(tf.ones([1, 4, 4, 1])), /^VAE: wanted pictures \[n, h, w, 3\] .*, got \[1,4,4,1\]$/],
   ['vae.encode of no batch', () => new VAE(small).encode(tf.ones([4, 4, 3])), /^VAE: wanted pictures .*, got \[4,4,3\]$/],
   ['vae.encode of no picture', () => new VAE(small).encode(tf.ones([0, 4, 4, 3])), /^VAE: wanted pictures .*, got \[0,4,4,3\]$/],
-  ['vae.decode of a picture', () => new VAE(small).decode(tf.ones([1, 4, 4, 3])), /^VAE: wanted latents \[n, h, w, 4\], got \[1,4,4,3\]$/]
+  ['vae.decode of a picture', () => new VAE(small).decode(tf.ones([1, 4, 4, 3])), /^VAE: wanted latents \[n, h, w, 4\], got \[1,4,4,3\]$/],
+  ['toLatents of a picture of 60 rows', () => toLatents(digitsVAE(), tf.ones([1, 60, 64, 3])), /multiples of 8, got \[1,60,64,3\]$/]
 ])
+
+const stored = join(__dirname, '../nbs/models/vae.safetensors')
+it('loadVAE() reads the scaling factor with the weights', async () => {
+  await useBackend('wasm')
+  const { config } = loadVAE()
+  assert.ok(config.scalingFactor > 0.05 && config.scalingFactor < 5, `${config.scalingFactor}`)
+})
+
+it('loadVAE(path) refuses a damaged file, a cut one, another model\'s and one that is not there', async () => {
+  await useBackend('wasm')
+  const folder = mkdtempSync(join(tmpdir(), 'miniai-vae-')), path = join(folder, 'vae.safetensors'), bytes = readFileSync(stored)
+  const refused = (why: RegExp) => assert.throws(() => loadVAE(path), (e: Error) => why.test(e.message) || assert.fail(e.message))
+  try {
+    refused(/there is no file/)
+    writeFileSync(path, bytes.subarray(0, bytes.length - 100))
+    refused(/is cut off/)
+    const hurt = Buffer.from(bytes)
+    hurt[hurt.length - 9] ^= 64
+    writeFileSync(path, hurt)
+    refused(/is damaged/)
+    copyFileSync(join(__dirname, '../nbs/models/guided.safetensors'), path)
+    refused(/there is no "encoder/)
+  } finally { rmSync(folder, { recursive: true }) }
+})

@@ -129,7 +129,7 @@ function unetStep() {
   const t = tf.randomUniform([128], 0, 1000, 'float32', 9)
   const step = (...[x, t, noise]: tf.Tensor[]) => optimizer.minimize(() =>
     tf.mean(tf.squaredDifference(model(x, t), noise)) as tf.Scalar, true, params)!
-  return { step, args: [x, t, noise] }
+  return { step, args: [x, t, noise], xla: true } // what jit comes to by itself, in a minute
 }
 
 function mlpStep() {
@@ -154,10 +154,11 @@ function finish(loss: tf.Tensor): void {
 type Step = (...args: tf.Tensor[]) => tf.Tensor
 
 /** What is timed: a step in three forms, called `theirs` in the peers, `n` runs for one time. */
-function work(name: string, theirs: string, n: number, o: { step: Step, args: tf.Tensor[] }) {
-  const [graph, fused] = [false, true].map(xla => jit(o.step, { xla }))
-  const forms = { eager: o.step, graph, jit: fused }
-  for (const f of [graph, fused, graph, fused, graph, fused]) finish(f(...o.args)) // compiles
+function work(name: string, theirs: string, n: number,
+  o: { step: Step, args: tf.Tensor[], xla?: boolean }) {
+  const [graph, chosen] = [false, o.xla].map(xla => jit(o.step, { xla }))
+  const forms = { eager: o.step, graph, jit: chosen }
+  for (const f of [graph, chosen, graph, chosen, graph, chosen]) finish(f(...o.args)) // compiles
   const run = (form: keyof typeof forms) => seconds(() => finish(forms[form](...o.args)), n)
   return { name, run, theirs: (peer: Peer) => peer.time(theirs, n) }
 }

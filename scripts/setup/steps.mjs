@@ -8,6 +8,7 @@ import { at, forget, isWindows, Missing, put, read, Refused, root, sha, state } 
 const python = at('.venv', isWindows ? 'Scripts/python.exe' : 'bin/python')
 const tfjs = at('node_modules/@tensorflow/tfjs-node-gpu')
 const binding = join(tfjs, 'lib/napi-v8/tfjs_binding.node')
+const session = 'scripts/setup/session.cc'
 const kernelspec = '.venv/share/jupyter/kernels/miniai/kernel.json'
 const labSettings = '.venv/share/jupyter/lab/settings/overrides.json'
 const [lab, cpu, cuda] = ['lab', 'cpu', 'cuda'].map(o => `scripts/requirements/${o}.txt`)
@@ -38,7 +39,8 @@ export const steps = [
   },
   {
     id: 'binding', title: 'TensorFlow binding for Node', needs: 'tensorflow',
-    key: () => sha(read('package-lock.json') + read(cpu)), there: () => existsSync(binding),
+    key: () => sha(['package-lock.json', cpu, session].map(read).join()),
+    there: () => existsSync(binding),
     run: buildBinding,
   },
 ]
@@ -122,7 +124,10 @@ function findCompiler() {
   return found
 }
 
-/** Compiles tfjs-node's two C++ files; they use only the wheel's C interface, of 2.9 or newer. */
+/**
+ * Compiles tfjs-node's two C++ files and ours beside them, which chooses a session's threads; they
+ * use only the wheel's C interface, of 2.9 or newer.
+ */
 async function buildBinding() {
   const dir = library(), made = join(dirname(binding), 'new.node')
   const isMac = process.platform === 'darwin', origin = isMac ? '@loader_path' : '$ORIGIN'
@@ -132,6 +137,7 @@ async function buildBinding() {
   await run(compiler, [
     '-std=c++17', '-O2', '-fPIC', '-shared', '-DNAPI_VERSION=8',
     `-I${at('node_modules/node-api-headers/include')}`, `-I${join(dir, 'include')}`,
+    '-DTF_NewSessionOptions=newSessionOptions', at(session),
     ...['tfjs_backend.cc', 'tfjs_binding.cc'].map(name => join(tfjs, 'binding', name)),
     '-o', made, ...libraries(dir).map(name => join(dir, name)), `-Wl,-rpath,${origin}/${up}`,
     ...(isMac ? ['-undefined', 'dynamic_lookup'] : []),
