@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- name …]`: the project's speed bars as a table, each measured beside its peer
- * in the same run. The exit code is 1 if a bar is missed. Peers (PyTorch, nbdev) live in a
+ * in the same run. The exit code is 1 if a bar is missed. Peers (PyTorch, diffusers, nbdev) live in a
  * throw-away environment in the system's temporary folder, never in the project.
  */
 import { execFileSync } from 'node:child_process'
@@ -11,6 +11,7 @@ import type { Row } from './bench/row'
 
 const peers = [
   'torch==2.15.0', 'nbdev==2.3.35', 'fastcore==1.7.29', 'execnb==0.1.16', 'setuptools',
+  'diffusers==0.42.1', 'transformers==5.23.0',
 ]
 const env = join(tmpdir(), 'miniai-bench')
 const python = join(env, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
