@@ -56,7 +56,7 @@ export function isWanted(backend: string): boolean {
 export function sameAsDiffusers(name: string, whole: number, few: number, title: (backend: string, n: number) => string): void {
   for (const [backend, times, n] of [['tensorflow', 1, whole], ['wasm', 5, whole], ['webgpu', 5, few]] as const) {
     it(title(backend, n), async function () {
-      this.timeout(180_000)
+      this.timeout(600_000)
       if (!isWanted(backend)) return this.skip()
       const all = await distances(name, backend, n < whole ? ['few'] : [])
       assert.equal(all.length, n)
