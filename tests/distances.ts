@@ -41,9 +41,12 @@ export function distances(name: string, backend: string, words: string[] = []): 
   let out = '', err = ''
   child.stdout.on('data', data => out += data)
   child.stderr.on('data', data => err += data)
-  return new Promise((resolve, reject) => child.on('close', code => code !== 0
-    ? reject(new Error(`${name}.ts ${backend} ended with ${code}: ${err.slice(-2000)}`))
-    : resolve(out.trim().split('\n').map(line => JSON.parse(line)))))
+  return new Promise((resolve, reject) => child.on('close', code => {
+    const lines = out.trim().split('\n'), odd = lines.find(line => !line.startsWith('{'))
+    const wrong = code !== 0 ? `ended with ${code}: ${err.slice(-2000)}` : odd && `says ${odd}`
+    if (wrong) reject(new Error(`${name}.ts ${backend} ${wrong}`))
+    else resolve(lines.map(line => JSON.parse(line)))
+  }))
 }
 
 /** Whether a backend can be used here, or must be. */

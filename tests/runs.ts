@@ -10,7 +10,7 @@ import { distance, Far, fixtures, nhwc, tell, under } from './distances'
 async function* painted(isPicked: (id: string) => boolean): AsyncGenerator<Far> {
   const { tensors, metadata } = loadTensors(join(fixtures, 'tiny-sd-a-runs.safetensors'))
   const sd = await StableDiffusion.load(join(fixtures, 'tiny-sd-a'))
-  const init = tf.div(nhwc(tensors.init), 255)
+  const init = nhwc(tf.div(tensors.init, 255))
   for (const { id, tol, ...run } of JSON.parse(metadata.runs).filter((o: { id: string }) => isPicked(o.id))) {
     const { noise, latents, image } = under(tensors, `${id}.`), { strength } = run
     const { images } = await sd.generate({
