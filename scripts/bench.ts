@@ -11,7 +11,7 @@ import type { Row } from './bench/row'
 
 const peers = [
   'torch==2.15.0', 'nbdev==2.3.35', 'fastcore==1.7.29', 'execnb==0.1.16', 'setuptools',
-  'diffusers==0.42.1', 'transformers==5.23.0',
+  'diffusers==0.42.1', 'transformers==5.23.0', 'tensorflow-cpu==2.21.0',
 ]
 const env = join(tmpdir(), 'miniai-bench')
 const python = join(env, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')

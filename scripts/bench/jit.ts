@@ -3,7 +3,6 @@
 // are for PyTorch's own settings; beside them a PyTorch whose threads sleep while they wait (better
 // on a machine that has other work), and TensorFlow's jit_compile, the limit for what XLA can do.
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { tf, useBackend } from 'miniai/engine'
 import { groupNorm } from 'miniai/fused'
 import { jit } from 'miniai/jit'
@@ -189,8 +188,6 @@ export async function run(python: string): Promise<Row[]> {
   }
   await against('PyTorch eager', await torch(python), [0.9, 0.5])
   await against('PyTorch eager, OMP_WAIT_POLICY=passive', await torch(python, 'passive'))
-  const place = process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python'
-  const own = join(__dirname, '../../.venv', place)
-  await against('TensorFlow jit_compile', await startPeer(own, tensorflow), [Infinity])
+  await against('TensorFlow jit_compile', await startPeer(python, tensorflow), [Infinity])
   return rows
 }
