@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (cb5905fbf6dd)
+// Do not edit: made by "npm run export" from ../nbs/07a_jit.ipynb (deaa47469b9e)
 // Record what a training step does, and let a compiler turn the record into machine code.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'fs'
@@ -105,7 +105,7 @@ class Notes {
 }
 
 // %% ../nbs/07a_jit.ipynb e80b4c16
-const sizeOf = ({ shape }: tf.TensorInfo) => shape.reduce((a, b) => a * b, 1)
+const sizeOf = ({ shape }: tf.TensorInfo) => tf.util.sizeFromShape(shape)
 
 /** About how many multiplications an operation is worth. */
 function work(op: string, inputs: tf.TensorInfo[], out: tf.TensorInfo): number {

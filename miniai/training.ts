@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (e86eeae366af)
+// Do not edit: made by "npm run export" from ../nbs/07_training.ipynb (b33530121367)
 // Everything between a gradient and a network that reads digits: a loss for choices, layers that know their parameters, four optimizers, shuffled batches, and the loop.
 
 import { inspect } from 'util'
@@ -332,7 +332,8 @@ export class Sampler {
 }
 
 // %% ../nbs/07_training.ipynb f61f30e6
-function underSeed<T>(a: number, f: () => T): T {
+/** What f gives while `rand` starts from the seed `a`; the generator then goes on as before. */
+export function underSeed<T>(a: number, f: () => T): T {
   const state = getState()
   seed(a)
   try { return f() } finally { setState(state) }

@@ -1,4 +1,4 @@
-// Do not edit: made by "npm run export" from ../nbs/19_vae.ipynb (df99e9d9f42f)
+// Do not edit: made by "npm run export" from ../nbs/19_vae.ipynb (f16f2eac28e7)
 // A picture told in 48 times fewer numbers, and told so that a diffusion model can speak the language: from two numbers a digit to the autoencoder of Stable Diffusion.
 
 import { join } from 'path'
@@ -9,9 +9,9 @@ import { tf } from './engine'
 import { silu } from './fused'
 import { JitRandom, jit } from './jit'
 import { Learner, TrainCB } from './learner'
-import { getState, randn, seed as setSeed, setState } from './random'
+import { randn } from './random'
 import { loadModel } from './safetensors'
-import { Module } from './training'
+import { Module, underSeed } from './training'
 import { DownStage, FusedGroupNorm, ImageAttention, MidStage, ResBlock, Stage, StageOptions,
   Upsample } from './unet'
 
@@ -30,11 +30,8 @@ export class Posterior {
   }
   /** Numbers drawn from it; with a seed the same ones each time. */
   sample(seed?: number): tf.Tensor {
-    const state = getState()
-    if (seed !== undefined) setSeed(seed)
-    const x = tf.tidy(() => this.at(randn(this.mean.shape)))
-    if (seed !== undefined) setState(state)
-    return x
+    const draw = () => tf.tidy(() => this.at(randn(this.mean.shape)))
+    return seed === undefined ? draw() : underSeed(seed, draw)
   }
   /** How far each number is from mean 0 and σ 1: (μ² + σ² − log σ² − 1) / 2. */
   kl(): tf.Tensor {
